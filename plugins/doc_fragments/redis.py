@@ -1,0 +1,61 @@
+# Copyright (c) 2026 The airflowops.cluster maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Options that all modules for Redis share."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    DOCUMENTATION = r"""
+options:
+  nodes:
+    description:
+      - The nodes of the cluster.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      host:
+        description:
+          - Name or IP address of the node.
+          - A name is resolved on the host on which the module runs. Of several addresses the first at which
+            the node listens is used. The nodes then know each other under this address.
+        type: str
+        required: true
+      port:
+        description:
+          - Port on which the node serves clients. With O(tls=true) its TLS port.
+        type: int
+        required: true
+  username:
+    description:
+      - ACL user to log in as. Without it the user C(default) is logged in.
+    type: str
+  password:
+    description:
+      - Password, the same on all nodes. Without it no login takes place.
+    type: str
+  tls:
+    description:
+      - Connect with TLS. The certificate of every node is verified, and must carry the O(nodes[].host)
+        under which it is listed as a subject alternative name. This cannot be switched off.
+    type: bool
+    default: false
+  ca_cert:
+    description:
+      - Path, on the host on which the module runs, of the PEM file with the certificates of the authorities
+        to trust.
+      - Without it the authorities that this host trusts anyway are trusted. Only used with O(tls=true).
+    type: path
+  timeout:
+    description:
+      - Seconds that the whole operation may take. A single connection or answer may take at most 5 seconds
+        of them.
+    type: int
+    default: 60
+requirements:
+  - redis, the Python library, 4.3 or later (C(python3-redis) on Debian)
+notes:
+  - Run it once for the whole cluster (C(run_once)) on a host that reaches all nodes, for example one of them.
+"""

@@ -1,0 +1,99 @@
+# Copyright (c) 2026 The airflowops.cluster maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The inventory as the roles need it. Each filter is documented in the YAML file of its name."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any, Mapping, Sequence
+from urllib.parse import quote
+
+from ansible.errors import AnsibleFilterError
+
+
+def host_addresses(hosts: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """{host: the address at which the other hosts reach it}"""
+    addresses = {}
+    for host in hosts:
+        variables = hostvars[host]
+        addresses[host] = variables.get("cluster_address") or variables.get("ansible_host") or host
+    return addresses
+
+
+def redis_nodes(
+    hosts: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]], default_ports: Sequence[int]
+) -> list[dict[str, Any]]:
+    """[{host, port}] of every Redis instance, in the order of hosts and ports."""
+    addresses = host_addresses(hosts, hostvars)
+    return [
+        {"host": addresses[host], "port": int(port)}
+        for host in hosts
+        for port in hostvars[host].get("redis_cluster_ports", default_ports)
+    ]
+
+
+def queue_hosts(
+    hosts: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]], default_workers: Sequence[dict]
+) -> dict[str, list[str]]:
+    """{queue: hosts}, a host once for each of its workers that serves the queue."""
+    queues: dict[str, list[str]] = {}
+    for host in hosts:
+        for worker in hostvars[host].get("airflow_workers", default_workers):
+            for queue in worker["queues"]:
+                queues.setdefault(queue, []).append(host)
+    return queues
+
+
+def ip_address(name: str) -> str:
+    """The address itself, or the first one that its name resolves to on the controller."""
+    try:
+        return socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)[0][4][0]
+    except OSError as error:
+        raise AnsibleFilterError(
+            f"{name} does not resolve on the controller ({error}): set cluster_address of that host to its IP address"
+        ) from error
+
+
+def redis_quote(value: str) -> str:
+    """A string as redis.conf wants it: in double quotes, with what they need escaped."""
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def redis_command(arguments: Sequence[str]) -> str:
+    """A Redis command on the wire (RESP), in hexadecimal: what HAProxy's send-binary takes, whatever characters it has."""
+    encoded = [argument.encode() for argument in arguments]
+    wire = b"*%d\r\n" % len(encoded)
+    for argument in encoded:
+        wire += b"$%d\r\n%s\r\n" % (len(argument), argument)
+    return wire.hex()
+
+
+def systemd_quote(value: Any) -> str:
+    """A value as systemd's EnvironmentFile= wants it: in double quotes, with what they need escaped."""
+    text = str(value)
+    for character in ("\\", '"', "`", "$"):
+        text = text.replace(character, "\\" + character)
+    return f'"{text}"'
+
+
+def url_quote(value: str) -> str:
+    """A user name or password as a URL carries it: every reserved character quoted, `/` too."""
+    return quote(value, safe="")
+
+
+class FilterModule:
+    def filters(self) -> dict[str, Any]:
+        return {
+            function.__name__: function
+            for function in (
+                host_addresses,
+                redis_nodes,
+                queue_hosts,
+                ip_address,
+                redis_quote,
+                redis_command,
+                systemd_quote,
+                url_quote,
+            )
+        }

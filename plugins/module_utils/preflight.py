@@ -1,0 +1,665 @@
+# Copyright (c) 2026 The airflowops.cluster maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is wrong with an inventory: pure functions from a description of the cluster to a list of sentences.
+
+The description is a dictionary::
+
+    roles:             {role: {"group": the group's name, "hosts": [...]}} for each role that is a group
+    inventory_groups:  {group: [hosts]}, every group of the inventory
+    known_variables:   {variable: [keys of its entries, where they are documented]}
+    fingerprints:      {secret: {host: digest}}, equal where the secret is
+    hosts:             {host: {"values": {variable: effective value},
+                               "unknown_variables": [names with our prefix that no role knows],
+                               "secrets": {secret: what is wrong with it, empty if nothing},
+                               "probe": what host_probe returned}}
+
+``hosts`` holds the hosts of this run only. With ``--limit`` it lacks some, and what needs all is not judged.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections import Counter
+from fnmatch import fnmatch
+from typing import Any, Callable, Iterable
+
+from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secrets import (
+    RUNS_AIRFLOW,
+    SECRETS,
+    SECRETS_FILE,
+    unset,
+)
+
+PREFIXES = (
+    "redis_cluster_",
+    "postgres_metastore_",
+    "airflow_",
+    "flower_",
+    "nginx_lb_",
+    "service_endpoints_",
+    "preflight_",
+)
+# A prefix too common to be ours alone: only names next to one of our variables are taken for typos.
+COMMON_PREFIX = "cluster_"
+
+BUS_OFFSET = 10000
+HIGHEST_PORT = 65535
+MASTERS_NEEDED = 3
+MIB = 1024 * 1024
+# More are not named one by one where a problem is on all of them.
+MOST_HOSTS_NAMED = 8
+WORKER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+# Celery takes queues as one text with commas between them.
+QUEUE_NAME = re.compile(r"[^\s,]+")
+# A machine's kernel keeps some of the memory that is built in; a machine sold as 2 GiB shows 1.8 to 1.95.
+MEMORY_KEPT_BY_KERNEL = 0.1
+PYTHONS = ("3.11", "3.12", "3.13")
+# Versions by the id in os-release.
+SYSTEMS = {"debian": ("12", "13"), "ubuntu": ("24.04",), "almalinux": ("9",), "rocky": ("9",), "rhel": ("9",)}
+# Their own Python is too old; a role installs another beside it.
+ENTERPRISE_LINUX = ("almalinux", "rocky", "rhel")
+SYSTEM_NAMES = "Debian 12 and 13, Ubuntu 24.04, and AlmaLinux, Rocky Linux and RHEL 9"
+OUR_UNITS = (
+    "redis-cluster@*",
+    "postgresql*",
+    "patroni*",
+    "airflow*",
+    "flower*",
+    "haproxy*",
+    "service-endpoints*",
+    "nginx*",
+)
+
+MUST_HAVE_HOSTS = ("redis_cluster", "postgres_metastore", "airflow_master", "airflow_worker")
+# Flower asks the broker, so it needs the way to it as well.
+USES_ENDPOINTS = (*RUNS_AIRFLOW, "flower")
+
+# Which role listens on the port that a variable names. The ports of Redis and of the workers' logs are lists.
+PORTS = {
+    "postgres_metastore_port": ("postgres_metastore",),
+    "airflow_master_api_port": ("airflow_master",),
+    "airflow_master_scheduler_health_port": ("airflow_master",),
+    "airflow_master_triggerer_log_port": ("airflow_master",),
+    "service_endpoints_broker_port": USES_ENDPOINTS,
+    "service_endpoints_metastore_port": USES_ENDPOINTS,
+    "service_endpoints_execution_port": USES_ENDPOINTS,
+    "flower_port": ("flower",),
+    "nginx_lb_http_port": ("nginx_lb",),
+}
+
+
+class Problems:
+    """Collects problems. Those of the same words become one sentence that names all their hosts."""
+
+    def __init__(self, hosts: Iterable[str] = ()) -> None:
+        self._all = set(hosts)
+        self._hosts: dict[str, set[str]] = {}
+
+    def add(self, text: str, *hosts: str) -> None:
+        """Notes a problem; the hosts are named where ``text`` has ``{hosts}``."""
+        self._hosts.setdefault(text, set()).update(hosts)
+
+    def sentences(self) -> list[str]:
+        return sorted(text.replace("{hosts}", self._named(hosts)) for text, hosts in self._hosts.items())
+
+    def _named(self, hosts: set[str]) -> str:
+        many = len(hosts) > MOST_HOSTS_NAMED and hosts == self._all
+        return f"all {len(hosts)} hosts" if many else listing(hosts)
+
+
+# --- Words and numbers
+
+
+def listing(items: Iterable[Any]) -> str:
+    return ", ".join(sorted(str(item) for item in items))
+
+
+def count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """A question after the most similar of the names, or nothing where none is similar."""
+    matches = difflib.get_close_matches(name, sorted(names), n=1)
+    return f" (did you mean {matches[0]}?)" if matches else ""
+
+
+def as_integer(value: Any) -> int | None:
+    """The whole number that the value is, also where it was given as text on a command line."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value):
+        return int(value)
+    return None
+
+
+# --- Hosts and groups
+
+
+def hosts_of(cluster: dict[str, Any], *roles: str) -> list[str]:
+    """The hosts that play one of the roles, whether or not they are in this run."""
+    return sorted({host for role in roles for host in cluster["roles"].get(role, {}).get("hosts", [])})
+
+
+def known_hosts(cluster: dict[str, Any], *roles: str) -> list[str]:
+    return [host for host in hosts_of(cluster, *roles) if host in cluster["hosts"]]
+
+
+def all_known(cluster: dict[str, Any], *roles: str) -> bool:
+    return len(known_hosts(cluster, *roles)) == len(hosts_of(cluster, *roles))
+
+
+def values_of(cluster: dict[str, Any], host: str) -> dict[str, Any]:
+    return cluster["hosts"][host].get("values", {})
+
+
+def setting(cluster: dict[str, Any], host: str, name: str, default: int) -> int:
+    """One of our own limits on a host."""
+    number = as_integer(values_of(cluster, host).get(name))
+    return default if number is None else number
+
+
+def check_groups(cluster: dict[str, Any], problems: Problems) -> None:
+    for role in MUST_HAVE_HOSTS:
+        group = cluster["roles"][role]["group"]
+        if not hosts_of(cluster, role):
+            problems.add(
+                f"The group {group} has no host: put one into it, or name another group in {role}_group"
+            )
+    metastores = hosts_of(cluster, "postgres_metastore")
+    if len(metastores) > 1:
+        group = cluster["roles"]["postgres_metastore"]["group"]
+        reason = "two have no majority, and " if len(metastores) == 2 else ""
+        problems.add(
+            f"The group {group} has {len(metastores)} hosts ({{hosts}}): {reason}"
+            "this version supports one metastore only, so leave one host in the group",
+            *metastores,
+        )
+
+
+def check_group_names(cluster: dict[str, Any], problems: Problems) -> None:
+    """Finds groups whose names are next to ours and whose hosts would silently be left out."""
+    ours = {entry["group"]: set(entry["hosts"]) for entry in cluster["roles"].values()}
+    accepted = accepted_names(cluster, "preflight_ignore_groups")
+    for group, hosts in cluster["inventory_groups"].items():
+        if group in ours or any(fnmatch(group, pattern) for pattern in accepted):
+            continue
+        for ours_name in difflib.get_close_matches(group, sorted(ours), n=1, cutoff=0.85):
+            # airflow_worker_q1 is no typo, and neither is a group of hosts that are in ours as well.
+            extended = re.search(rf"(^|[_-]){re.escape(ours_name)}([_-]|$)", group)
+            left_out = set(hosts) - ours[ours_name]
+            if left_out and not extended:
+                problems.add(
+                    f"The group {group} ({{hosts}}) looks like a misspelt {ours_name}: rename it, "
+                    "or list it in preflight_ignore_groups",
+                    *left_out,
+                )
+
+
+def accepted_names(cluster: dict[str, Any], variable: str) -> list[str]:
+    """The patterns in a list variable, of all hosts together."""
+    names: set[str] = set()
+    for host in cluster["hosts"]:
+        value = values_of(cluster, host).get(variable)
+        if isinstance(value, list):
+            names.update(map(str, value))
+    return sorted(names)
+
+
+def check_addresses(cluster: dict[str, Any], problems: Problems) -> None:
+    by_address: dict[str, list[str]] = {}
+    several = len(hosts_of(cluster, *cluster["roles"])) > 1
+    for host in known_hosts(cluster, *cluster["roles"]):
+        address = values_of(cluster, host).get("cluster_address")
+        if unset(address) or not isinstance(address, str):
+            problems.add(
+                "cluster_address has no value on {hosts}: set it to the address that the other hosts use",
+                host,
+            )
+            continue
+        by_address.setdefault(address, []).append(host)
+        if several and (address in ("localhost", "::1", "0.0.0.0", "::") or address.startswith("127.")):
+            problems.add(
+                f"cluster_address is {address} on {{hosts}}, where other hosts cannot reach it: "
+                "set it to the host's own address in the network of the cluster",
+                host,
+            )
+    for address, hosts in by_address.items():
+        if len(hosts) > 1:
+            problems.add(
+                f"cluster_address is {address} on {{hosts}} at once: give each host its own address, "
+                "or name one machine once and put it into several groups",
+                *hosts,
+            )
+
+
+# --- Secrets
+
+
+def check_secrets(cluster: dict[str, Any], problems: Problems) -> None:
+    where = f"{SECRETS_FILE}, encrypted with ansible-vault"
+    for name, secret in SECRETS.items():
+        needed_on = known_hosts(cluster, *secret.roles)
+        for host in needed_on:
+            reason = cluster["hosts"][host].get("secrets", {}).get(name, "is missing")
+            if reason:
+                mend = f"make one with `{secret.command}` and put it into {where}"
+                problems.add(f"{name} {reason} on {{hosts}}: {mend}", host)
+        digests = cluster.get("fingerprints", {}).get(name, {})
+        digests = {host: digests[host] for host in needed_on if host in digests}
+        if len(set(digests.values())) > 1:
+            usual = Counter(digests.values()).most_common(1)[0][0]
+            others = [host for host, digest in digests.items() if digest != usual]
+            problems.add(
+                f"{name} on {{hosts}} is not the one of the other hosts: set it once, in {where}", *others
+            )
+
+
+# --- Variables
+
+
+def unknown_variables(names: Iterable[str], known: Iterable[str]) -> list[str]:
+    """Those of the names that look like inputs of ours but that no role knows."""
+    known = {*known, *SECRETS}
+    common = [name for name in known if name.startswith(COMMON_PREFIX)]
+    return sorted(
+        name
+        for name in names
+        if name not in known
+        and (name.startswith(PREFIXES) or difflib.get_close_matches(name, common, n=1, cutoff=0.85))
+    )
+
+
+def check_variables(cluster: dict[str, Any], problems: Problems) -> None:
+    known = {*cluster["known_variables"], *SECRETS}
+    accepted = accepted_names(cluster, "preflight_ignore_variables")
+    for host in cluster["hosts"]:
+        for name in cluster["hosts"][host].get("unknown_variables", []):
+            if not any(fnmatch(name, pattern) for pattern in accepted):
+                problems.add(
+                    f"{name} on {{hosts}} is not a variable of this collection{nearest(name, known)}: "
+                    "correct it, or list it in preflight_ignore_variables",
+                    host,
+                )
+
+
+# --- Redis
+
+
+def redis_ports(cluster: dict[str, Any], host: str) -> list[int] | None:
+    """The ports of a host's Redis nodes, or none where they are not a list of whole numbers."""
+    value = values_of(cluster, host).get("redis_cluster_ports")
+    if not isinstance(value, list):
+        return None
+    ports = [as_integer(port) for port in value]
+    return None if None in ports else [port for port in ports if port is not None]
+
+
+def check_redis(cluster: dict[str, Any], problems: Problems) -> None:
+    hosts = hosts_of(cluster, "redis_cluster")
+    nodes: dict[str, int] = {}
+    replicas = set()
+    for host in known_hosts(cluster, "redis_cluster"):
+        ports = redis_ports(cluster, host)
+        if not ports:
+            problems.add(
+                "redis_cluster_ports is no list of ports on {hosts}: use one like [7000, 7001]", host
+            )
+        else:
+            nodes[host] = len(set(ports))
+        for port in ports or []:
+            if not 1 <= port <= HIGHEST_PORT - BUS_OFFSET:
+                problems.add(
+                    f"redis_cluster_ports has {port} on {{hosts}}: use ports from 1 to "
+                    f"{HIGHEST_PORT - BUS_OFFSET}, for the cluster bus of each is {BUS_OFFSET} above it",
+                    host,
+                )
+        number = as_integer(values_of(cluster, host).get("redis_cluster_replicas_per_master"))
+        if number is None or number < 0:
+            number = None
+            problems.add(
+                "redis_cluster_replicas_per_master is no whole number on {hosts}: set it to 0 or more", host
+            )
+        replicas.add(number)
+    if len(replicas) > 1:
+        problems.add(
+            "redis_cluster_replicas_per_master differs between {hosts}: set it once for their group", *hosts
+        )
+    elif replicas and None not in replicas and len(nodes) == len(hosts):
+        check_redis_shape(nodes, replicas.pop() or 0, problems)
+
+
+def check_redis_shape(nodes: dict[str, int], replicas: int, problems: Problems) -> None:
+    """Whether so many nodes on each host make a cluster which, with replicas, can lose any one host."""
+    total = sum(nodes.values())
+    shard = replicas + 1
+    masters = total // shard
+    have = f"The Redis Cluster has {count(total, 'node')} on {count(len(nodes), 'host')} ({{hosts}})"
+    with_replicas = f"with {count(replicas, 'replica')} for each master"
+    enough_hosts = max(MASTERS_NEEDED, shard)
+    hosts_lack = bool(replicas) and len(nodes) < enough_hosts
+    if hosts_lack:
+        problems.add(
+            f"{have} {with_replicas}, which cannot be placed so that any host may be lost: use at least "
+            f"{enough_hosts} hosts, or set redis_cluster_replicas_per_master to 0 and live without a spare",
+            *nodes,
+        )
+    if masters < MASTERS_NEEDED and (total < MASTERS_NEEDED or not hosts_lack):
+        needed = count(MASTERS_NEEDED * shard, "node")
+        needed += f" {with_replicas}" if replicas else ""
+        problems.add(
+            f"{have}, but at least {MASTERS_NEEDED} masters are needed, that is {needed}: "
+            "add hosts to the group or ports to redis_cluster_ports",
+            *nodes,
+        )
+    if not replicas or hosts_lack or masters < MASTERS_NEEDED:
+        return
+    mend = "give every host as many redis_cluster_ports as the others, or use more hosts"
+    # Fewer than half: what is left must be a majority, or no replica is promoted.
+    masters_per_host = (masters - 1) // 2
+    if sum(min(number, masters_per_host) for number in nodes.values()) < masters:
+        problems.add(
+            f"{have}, of which {masters} are masters, and one host would hold half of these or more, "
+            f"so that its loss would stop the cluster: {mend}, for example 2 or 4 ports on each of 3 hosts",
+            *nodes,
+        )
+    elif sum(min(number, masters) for number in nodes.values()) < masters * shard:
+        problems.add(
+            f"{have} {with_replicas}, too many of them on one host to keep every replica off "
+            f"its master's host: {mend}",
+            *nodes,
+        )
+
+
+# --- Workers and queues
+
+
+def check_workers(cluster: dict[str, Any], problems: Problems) -> dict[str, list[tuple[str, str]]]:
+    """Judges airflow_workers; returns which workers (host, name) serve which queue."""
+    served: dict[str, list[tuple[str, str]]] = {}
+    for host in known_hosts(cluster, "airflow_worker"):
+        workers = values_of(cluster, host).get("airflow_workers")
+        if not isinstance(workers, list) or not workers:
+            problems.add(
+                "airflow_workers must be a list of at least one worker on {hosts}: "
+                "for example [{name: default, queues: [default], concurrency: 8}]",
+                host,
+            )
+            continue
+        names = []
+        for number, worker in enumerate(workers, start=1):
+            if not isinstance(worker, dict):
+                mend = "give it name, queues and concurrency"
+                problems.add(
+                    f"Worker {number} of airflow_workers is not a dictionary on {{hosts}}: {mend}", host
+                )
+                continue
+            check_worker(cluster, host, number, worker, problems)
+            names.append(str(worker.get("name")))
+            queues = worker.get("queues")
+            for queue in set(map(str, queues)) if isinstance(queues, list) else ():
+                served.setdefault(queue, []).append((host, names[-1]))
+        for name, times in Counter(names).items():
+            if times > 1:
+                problems.add(
+                    f"airflow_workers names {name} {times} times on {{hosts}}: give each worker its own name",
+                    host,
+                )
+    return served
+
+
+def check_worker(
+    cluster: dict[str, Any], host: str, number: int, worker: dict[str, Any], problems: Problems
+) -> None:
+    name, queues = worker.get("name"), worker.get("queues")
+    label = f"Worker {name if isinstance(name, str) and name else number} of airflow_workers"
+    if not isinstance(name, str) or not WORKER_NAME.fullmatch(name):
+        mend = "use lower-case letters, digits, - and _, and begin with a letter or digit"
+        problems.add(f"{label} has no fit name on {{hosts}}: {mend}", host)
+    if not isinstance(queues, list) or not queues:
+        problems.add(f"{label} has no queues on {{hosts}}: list at least one", host)
+    else:
+        for queue in queues:
+            if not isinstance(queue, str) or not QUEUE_NAME.fullmatch(queue):
+                mend = "use text without commas and spaces"
+                problems.add(f"{label} has the queue {queue!r} on {{hosts}}: {mend}", host)
+    concurrency = as_integer(worker.get("concurrency"))
+    if concurrency is None or concurrency < 1:
+        problems.add(
+            f"{label} has no fit concurrency on {{hosts}}: set it to the number of its task slots, 1 or more",
+            host,
+        )
+    keys = cluster["known_variables"].get("airflow_workers") or []
+    for key in worker if keys else ():
+        if key not in keys:
+            hint = nearest(str(key), keys)
+            problems.add(f"{label} has the unknown key {key}{hint} on {{hosts}}: correct or remove it", host)
+
+
+def check_queues(
+    cluster: dict[str, Any], served: dict[str, list[tuple[str, str]]], problems: Problems
+) -> None:
+    needed: dict[str, int] = {}
+    for host in known_hosts(cluster, *RUNS_AIRFLOW):
+        required = values_of(cluster, host).get("airflow_required_queues")
+        if unset(required):
+            continue
+        if not isinstance(required, dict):
+            problems.add(
+                "airflow_required_queues is not a dictionary on {hosts}: "
+                "map each queue to the least number of its workers, as in {default: 2}",
+                host,
+            )
+            continue
+        for queue, least in required.items():
+            number = as_integer(least)
+            if number is None or number < 1:
+                problems.add(
+                    f"airflow_required_queues has no whole number from 1 for {queue} on {{hosts}}: "
+                    "give the least number of its workers",
+                    host,
+                )
+            else:
+                needed[str(queue)] = max(number, needed.get(str(queue), 1))
+    if not all_known(cluster, "airflow_worker") or not hosts_of(cluster, "airflow_worker"):
+        return
+    for queue, least in needed.items():
+        workers = served.get(queue, [])
+        if len(workers) < least:
+            who = listing(f"{name} on {host}" for host, name in workers)
+            problems.add(
+                f"airflow_required_queues asks for {count(least, 'worker')} on the queue {queue}, but "
+                + (
+                    f"only {len(workers)} ({who}) would serve it"
+                    if workers
+                    else f"none would serve it{nearest(queue, served)}"
+                )
+                + ": add the queue to the queues of more workers in airflow_workers, or lower the number"
+            )
+
+
+# --- Ports
+
+
+def planned_ports(cluster: dict[str, Any], host: str, problems: Problems) -> list[tuple[int, str]]:
+    """The ports that a host will listen on, each with the variable it comes from."""
+    values = values_of(cluster, host)
+    roles = {role for role in cluster["roles"] if host in hosts_of(cluster, role)}
+    ports: list[tuple[int, str]] = []
+    if "redis_cluster" in roles:
+        for port in redis_ports(cluster, host) or []:
+            ports += [
+                (port, "redis_cluster_ports"),
+                (port + BUS_OFFSET, "the cluster bus of redis_cluster_ports"),
+            ]
+    for name, users in PORTS.items():
+        if roles.intersection(users):
+            ports += checked_port(name, values.get(name), host, problems)
+    if "airflow_worker" in roles:
+        for first, name in checked_port(
+            "airflow_worker_log_port", values.get("airflow_worker_log_port"), host, problems
+        ):
+            workers = values.get("airflow_workers")
+            number = max(1, len(workers)) if isinstance(workers, list) else 1
+            ports += [(first + offset, name) for offset in range(number)]
+    return ports
+
+
+def checked_port(name: str, value: Any, host: str, problems: Problems) -> list[tuple[int, str]]:
+    port = as_integer(value)
+    if port is None or not 1 <= port <= HIGHEST_PORT:
+        problems.add(f"{name} is not a port on {{hosts}}: set it to a number from 1 to {HIGHEST_PORT}", host)
+        return []
+    return [(port, name)]
+
+
+def check_ports(cluster: dict[str, Any], problems: Problems) -> None:
+    for host in known_hosts(cluster, *cluster["roles"]):
+        users: dict[int, list[str]] = {}
+        for port, name in planned_ports(cluster, host, problems):
+            users.setdefault(port, []).append(name)
+        for port, names in users.items():
+            if len(names) > 1:
+                twice = (
+                    f"{names[0]} names it {len(names)} times"
+                    if len(set(names)) == 1
+                    else " and ".join(sorted(set(names)))
+                )
+                problems.add(
+                    f"Port {port} is used twice on {{hosts}}, {twice}: choose another port for one of them",
+                    host,
+                )
+        for port, owner in foreign_listeners(cluster["hosts"][host].get("probe"), users).items():
+            problems.add(
+                f"Port {port} of {users[port][0]} is taken on {{hosts}} by {owner}: "
+                "stop that service, or choose another port",
+                host,
+            )
+
+
+def foreign_listeners(probe: dict[str, Any] | None, ports: Iterable[int]) -> dict[int, str]:
+    """Which of the ports are held by processes that no unit of ours has started."""
+    # Without root's rights the owner of a socket cannot be seen: it may well be ours.
+    if not probe or not probe.get("privileged"):
+        return {}
+    found = {}
+    for entry in probe.get("listening") or []:
+        unit = entry.get("unit") or ""
+        if entry["port"] in ports and not any(fnmatch(unit, pattern) for pattern in OUR_UNITS):
+            process = entry.get("process") or "a process that cannot be seen from this host"
+            found[entry["port"]] = f"{process} ({unit})" if unit else process
+    return found
+
+
+# --- What was seen of the hosts
+
+
+def check_probes(cluster: dict[str, Any], problems: Problems) -> None:
+    probes = {host: entry["probe"] for host, entry in cluster["hosts"].items() if entry.get("probe")}
+    for host, probe in probes.items():
+        check_system(host, probe, problems)
+    for host in known_hosts(cluster, *RUNS_AIRFLOW):
+        if host in probes:
+            check_memory(
+                host, probes[host], setting(cluster, host, "preflight_min_memory_mib", 2048), problems
+            )
+            check_disk(host, probes[host], setting(cluster, host, "preflight_min_disk_mib", 2048), problems)
+    if probes:
+        limit = max(setting(cluster, host, "preflight_max_clock_offset", 5) for host in probes)
+        check_clocks(probes, limit, problems)
+
+
+def check_system(host: str, probe: dict[str, Any], problems: Problems) -> None:
+    system = probe["os"]
+    version = system["version"]
+    if system["id"] in ENTERPRISE_LINUX:
+        version = version.partition(".")[0]
+    if version not in SYSTEMS.get(system["id"], ()):
+        problems.add(f"{system['name']} on {{hosts}} is not supported: use {SYSTEM_NAMES}", host)
+    elif system["id"] not in ENTERPRISE_LINUX and not set(PYTHONS).intersection(probe["pythons"]):
+        have = f"only Python {', '.join(probe['pythons'])}" if probe["pythons"] else "no Python 3"
+        problems.add(
+            f"There is {have} on {{hosts}}, but Airflow is installed for {', '.join(PYTHONS)}: "
+            "install the distribution's package python3",
+            host,
+        )
+    if not probe["systemd"]:
+        problems.add(
+            "systemd is not the init system of {hosts}: use hosts that boot it, it runs all services",
+            host,
+        )
+
+
+def check_memory(host: str, probe: dict[str, Any], least: int, problems: Problems) -> None:
+    total, limit = probe.get("memory_total"), probe.get("memory_limit")
+    seen = [int(number / MIB) for number in (total, limit) if number is not None]
+    short = (total is not None and total < least * MIB * (1 - MEMORY_KEPT_BY_KERNEL)) or (
+        limit is not None and limit < least * MIB
+    )
+    if short:
+        problems.add(
+            f"Memory is {min(seen)} MiB on {{hosts}}, but a host that runs Airflow needs {least} MiB: "
+            "give it more, or lower preflight_min_memory_mib at your own risk",
+            host,
+        )
+
+
+def check_disk(host: str, probe: dict[str, Any], least: int, problems: Problems) -> None:
+    free = probe.get("disk_free")
+    if free is not None and free < least * MIB:
+        problems.add(
+            f"Free disk on / is {int(free / MIB)} MiB on {{hosts}}, but a host that runs Airflow needs "
+            f"{least} MiB: free some, or lower preflight_min_disk_mib",
+            host,
+        )
+
+
+def check_clocks(probes: dict[str, dict[str, Any]], limit: int, problems: Problems) -> None:
+    """Compares the clocks with the controller's, and those that agree with it with one another."""
+    mend = "run chrony or systemd-timesyncd on all hosts and the controller"
+    ranges = {
+        host: (
+            probe["clock_offset"] - probe["clock_uncertainty"],
+            probe["clock_offset"] + probe["clock_uncertainty"],
+        )
+        for host, probe in probes.items()
+        if probe.get("clock_offset") is not None and probe.get("clock_uncertainty") is not None
+    }
+    off = [host for host, (least, most) in ranges.items() if least > limit or most < -limit]
+    if off:
+        offsets = listing(f"{host} by {probes[host]['clock_offset']:+.1f} s" for host in off)
+        problems.add(f"Clocks are more than {limit} s apart from the controller's, {offsets}: {mend}")
+    rest = [host for host in sorted(ranges) if host not in off]
+    if rest:
+        ahead = max(rest, key=lambda host: ranges[host][0])
+        behind = min(rest, key=lambda host: ranges[host][1])
+        apart = probes[ahead]["clock_offset"] - probes[behind]["clock_offset"]
+        if ranges[ahead][0] - ranges[behind][1] > limit:
+            problems.add(
+                f"The clocks of {ahead} and {behind} are {apart:.1f} s apart, more than {limit} s: {mend}"
+            )
+
+
+CHECKS: tuple[Callable[[dict[str, Any], Problems], Any], ...] = (
+    check_groups,
+    check_group_names,
+    check_addresses,
+    check_variables,
+    check_secrets,
+    check_redis,
+    lambda cluster, problems: check_queues(cluster, check_workers(cluster, problems), problems),
+    check_ports,
+    check_probes,
+)
+
+
+def find_problems(cluster: dict[str, Any]) -> list[str]:
+    """Every problem of the cluster that the description shows, one sentence each, sorted."""
+    problems = Problems(cluster["hosts"])
+    for check in CHECKS:
+        check(cluster, problems)
+    return problems.sentences()

@@ -1,0 +1,102 @@
+# Copyright (c) 2026 The airflowops.cluster maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which secrets the collection needs, and whether a value is fit to be one. No function shows the value."""
+
+from __future__ import annotations
+
+import base64
+import re
+from typing import Any, NamedTuple
+
+RUNS_AIRFLOW = ("airflow_master", "airflow_worker")
+
+
+class Secret(NamedTuple):
+    """The fewest characters a secret may have, the roles that need it, the command that makes a good one."""
+
+    length: int
+    roles: tuple[str, ...]
+    command: str = "openssl rand -base64 32 | tr '+/' '-_'"
+
+
+SECRETS = {
+    "redis_cluster_password": Secret(16, ("redis_cluster", *RUNS_AIRFLOW, "flower")),
+    "postgres_metastore_password": Secret(16, ("postgres_metastore", *RUNS_AIRFLOW)),
+    "airflow_fernet_key": Secret(44, RUNS_AIRFLOW),
+    "airflow_api_secret_key": Secret(16, RUNS_AIRFLOW),
+    # Airflow signs with HS512, for which 64 bytes are right.
+    "airflow_jwt_secret": Secret(16, ("airflow_master",), "openssl rand -hex 64"),
+    "airflow_admin_password": Secret(8, ("airflow_master",)),
+    "flower_password": Secret(8, ("flower",)),
+}
+SECRETS_FILE = "group_vars/all/secrets.yml"
+
+# A placeholder is made of nothing but such words and digits, whatever stands between them.
+PLACEHOLDER_WORDS = re.compile(
+    "(?:change|replace|insert|enter|choose|set|fill|me|it|this|here|in|please|your|my|the|with|some|random|strong|"
+    "very|super|secret|secure|pass|phrase|word|wd|pw|key|token|value|string|credential|example|sample|placeholder|"
+    "dummy|default|todo|fixme|tbd|none|null|undefined|redacted|user|root|admin|administrator|airflow|redis|cluster|"
+    "postgres|metastore|flower|fernet|jwt|api|database|db|letmein|qwerty|xxx|[0-9])+"
+)
+SHELL_EXPRESSION = re.compile(r"\$\(.*\)|`.*`|\$\{?\w+\}?|.*(?:\bopenssl |/dev/u?random\b).*", re.DOTALL)
+SEQUENCES = (
+    "0123456789" * 10,
+    "9876543210" * 10,
+    "abcdefghijklmnopqrstuvwxyz" * 4,
+    "qwertyuiopasdfghjklzxcvbnm" * 4,
+)
+FERNET_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
+
+
+def unset(value: Any) -> bool:
+    """Whether a variable has no value, because it is empty or refers to something that is undefined."""
+    return value is None or (isinstance(value, str) and value == "")
+
+
+def secret_problem(name: str, value: Any) -> str:
+    """What is wrong with the value of a secret, in words that do not show it; empty if nothing is."""
+    if unset(value):
+        return "is missing"
+    if not isinstance(value, str):
+        return "is not text (quote it)"
+    if value != value.strip():
+        return "begins or ends with white space"
+    if "$ANSIBLE_VAULT" in value or value.startswith("!vault"):
+        return "is still encrypted text of ansible-vault"
+    if "{{" in value or "{%" in value:
+        return "is a template that was not rendered"
+    if SHELL_EXPRESSION.fullmatch(value):
+        return "is a shell expression, which nobody expands"
+    if is_placeholder(value):
+        return "is a placeholder"
+    if name == "airflow_fernet_key":
+        return fernet_problem(value)
+    if len(value) < SECRETS[name].length:
+        return f"is shorter than {SECRETS[name].length} characters"
+    return ""
+
+
+def is_placeholder(value: str) -> bool:
+    """Whether a secret is a word of an example, a few characters repeated, or a run of the alphabet."""
+    bare = re.sub("[^a-z0-9]", "", value.lower())
+    mostly_words = not bare.isdigit() and len(bare) * 2 > len(value) and len(value) < 80
+    return (
+        (value.startswith("<") and value.endswith(">"))
+        or len(set(value)) < 5
+        or any(value.lower() in sequence for sequence in SEQUENCES)
+        or (mostly_words and PLACEHOLDER_WORDS.fullmatch(bare) is not None)
+    )
+
+
+def fernet_problem(value: str) -> str:
+    """What is wrong with one Fernet key or several with commas between them."""
+    for key in value.split(","):
+        key = key.strip()
+        if not FERNET_KEY.fullmatch(key) or len(base64.urlsafe_b64decode(key)) != 32:
+            return (
+                "is not a Fernet key, which is 32 bytes in url-safe base64 (several with commas between them)"
+            )
+        if len(set(key)) < 5:
+            return "is a placeholder"
+    return ""

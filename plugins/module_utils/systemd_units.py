@@ -1,0 +1,121 @@
+# Copyright (c) 2026 The airflowops.cluster maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What systemd says of units, and what is to be done about it. Pure functions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# Asked of `systemctl show`, one block per unit.
+PROPERTIES = (
+    "Id",
+    "LoadState",
+    "ActiveState",
+    "SubState",
+    "UnitFileState",
+    "NeedDaemonReload",
+    "NRestarts",
+    "ExecMainStartTimestampMonotonic",
+    "StateChangeTimestampMonotonic",
+    "FragmentPath",
+    "DropInPaths",
+)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One unit as systemd sees it.
+
+    started_at: seconds since the epoch at which its main process was started; 0 if it never was.
+    settled_at: seconds since the epoch at which it entered its state, or came back to it from a reload.
+    """
+
+    name: str
+    loaded: bool
+    active_state: str
+    sub_state: str
+    enabled: bool
+    needs_reload: bool
+    restarts: int
+    started_at: float
+    settled_at: float
+    fragments: tuple[str, ...]
+
+    @property
+    def active(self) -> bool:
+        return self.active_state in ("active", "reloading")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to do: action is daemon-reload, enable, start, restart or reload."""
+
+    action: str
+    units: tuple[str, ...]
+
+    def describe(self) -> str:
+        return " ".join((self.action, *self.units))
+
+
+def parse_show(text: str, boot_time: float) -> list[Unit]:
+    """Units from the output of `systemctl show --property=...`.
+
+    boot_time: seconds since the epoch at which the monotonic clock stood at 0.
+    """
+    units = []
+    for block in text.strip().split("\n\n"):
+        values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        if not values.get("Id"):
+            continue
+        started_at, settled_at = (
+            boot_time + int(values.get(name) or 0) / 1e6 if int(values.get(name) or 0) else 0.0
+            for name in ("ExecMainStartTimestampMonotonic", "StateChangeTimestampMonotonic")
+        )
+        fragments = [values.get("FragmentPath", ""), *values.get("DropInPaths", "").split()]
+        units.append(
+            Unit(
+                name=values["Id"],
+                loaded=values.get("LoadState") == "loaded",
+                active_state=values.get("ActiveState", "inactive"),
+                sub_state=values.get("SubState", "dead"),
+                enabled=values.get("UnitFileState") in ("enabled", "enabled-runtime", "static"),
+                needs_reload=values.get("NeedDaemonReload") == "yes",
+                restarts=int(values.get("NRestarts") or 0),
+                started_at=started_at,
+                settled_at=settled_at,
+                fragments=tuple(path for path in fragments if path),
+            )
+        )
+    return units
+
+
+def stale_units(units: list[Unit], changed_at: dict[str, float]) -> list[str]:
+    """Active units one of whose files was changed after their main process had started.
+
+    changed_at: for each unit, the latest change of its files in seconds since the epoch.
+    """
+    return [unit.name for unit in units if unit.active and changed_at.get(unit.name, 0.0) > unit.started_at]
+
+
+def units_to_reload(units: list[Unit], changed_at: dict[str, float]) -> list[str]:
+    """Active units one of whose reloadable files was changed after they had started or reloaded last.
+
+    changed_at: for each unit, the latest change of those files in seconds since the epoch.
+    """
+    return [unit.name for unit in units if unit.active and changed_at.get(unit.name, 0.0) > unit.settled_at]
+
+
+def plan(units: list[Unit], restart: list[str], reload: list[str]) -> list[Step]:
+    """Steps after which every unit is enabled and active, with those named restarted or reloaded."""
+    steps = []
+    if any(unit.needs_reload or not unit.loaded for unit in units):
+        steps.append(Step("daemon-reload", ()))
+    wanted = {
+        "enable": [unit.name for unit in units if not unit.enabled],
+        # A unit on its way up is left to arrive.
+        "start": [unit.name for unit in units if not unit.active and unit.active_state != "activating"],
+        "restart": [unit.name for unit in units if unit.active and unit.name in restart],
+        "reload": [unit.name for unit in units if unit.active and unit.name in reload and unit.name not in restart],
+    }
+    return steps + [Step(action, tuple(names)) for action, names in wanted.items() if names]

@@ -1,0 +1,172 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The airflowops.cluster maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Looks at a host, cheaply and without changing anything, before the collection is let loose on it."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: host_probe
+short_description: Look at a host before anything on it is changed
+version_added: 0.1.0
+author:
+  - The airflowops.cluster maintainers (@airflowops)
+description:
+  - Tells in one quick call what must be known of a host before software is put on it. That is how far its
+    clock is from the controller's, memory, free disk, distribution, Python versions, init system, and which
+    process and systemd unit listens on which TCP port.
+  - Reads C(/proc), C(/sys/fs/cgroup) and C(/etc/os-release) only, starts no process, changes nothing, and
+    needs no gathered facts.
+  - It has no options.
+notes:
+  - Only root may see which process holds a socket of another user. Without it RV(listening[].pid),
+    RV(listening[].process) and RV(listening[].unit) stay empty for such sockets, and RV(privileged) is false.
+  - The clock is compared by a plugin on the controller, which takes the times before and after the remote
+    command. What the host spends on the probe itself does not add to RV(clock_uncertainty), and neither does
+    the time that Ansible spends on looking for an interpreter or copying files.
+  - Does not fail where a file is missing or not readable; what it would have told is then empty or null.
+attributes:
+  check_mode:
+    description: Can run in check mode and return the same as otherwise.
+    support: full
+  diff_mode:
+    description: Shows what would be changed.
+    support: none
+    details: Nothing is ever changed.
+  platform:
+    description: The systems it runs on.
+    support: full
+    platforms: linux
+"""
+
+EXAMPLES = r"""
+- name: Look at the host
+  airflowops.cluster.host_probe:
+  register: probe
+
+- name: Refuse a host with a wrong clock
+  ansible.builtin.assert:
+    that: (probe.clock_offset | abs) - probe.clock_uncertainty <= 5
+    fail_msg: "The clock is {{ probe.clock_offset }} s off"
+
+- name: Name what listens on port 80
+  ansible.builtin.debug:
+    msg: "{{ probe.listening | selectattr('port', 'eq', 80) | map(attribute='unit') | list }}"
+"""
+
+RETURN = r"""
+clock_offset:
+  description: The host's clock minus the controller's, in seconds. Positive where the host is ahead.
+  returned: success
+  type: float
+  sample: -0.021
+clock_uncertainty:
+  description: By how much RV(clock_offset) may be wrong in either direction, in seconds. Half the round trip.
+  returned: success
+  type: float
+  sample: 0.113
+clock_start:
+  description: The host's clock when the probe began, in seconds since the epoch.
+  returned: success
+  type: float
+  sample: 1767225600.25
+clock_end:
+  description: The host's clock when the probe was done, in seconds since the epoch.
+  returned: success
+  type: float
+  sample: 1767225600.31
+disk_free:
+  description: Bytes that an ordinary user may still write to the root file system.
+  returned: success
+  type: int
+  sample: 21474836480
+listening:
+  description: The TCP sockets that listen, by port and address.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    address:
+      description: The local address. V(0.0.0.0) and V(::) stand for all.
+      type: str
+      sample: 127.0.0.1
+    port:
+      description: The port.
+      type: int
+      sample: 7000
+    pid:
+      description: The process that holds the socket, or null where it cannot be seen.
+      type: int
+      sample: 812
+    process:
+      description: The name of that process, without its arguments.
+      type: str
+      sample: redis-server
+    unit:
+      description: The systemd unit of that process, or null where it has none.
+      type: str
+      sample: redis-cluster@7000.service
+memory_limit:
+  description: The memory limit of the container that the host is, in bytes, or null where there is none.
+  returned: success
+  type: int
+  sample: 2147483648
+memory_total:
+  description: The memory that the kernel knows of, in bytes. Some percent less than what is built in.
+  returned: success
+  type: int
+  sample: 4109606912
+os:
+  description: The distribution as C(/etc/os-release) names it.
+  returned: success
+  type: dict
+  contains:
+    id:
+      description: Its id.
+      type: str
+      sample: debian
+    version:
+      description: Its version, empty for a rolling one.
+      type: str
+      sample: "12"
+    name:
+      description: Its name for people.
+      type: str
+      sample: Debian GNU/Linux 12 (bookworm)
+privileged:
+  description: Whether the probe ran as root and so could see the owners of all sockets.
+  returned: success
+  type: bool
+python:
+  description: The version of the Python that ran the probe.
+  returned: success
+  type: str
+  sample: 3.11.2
+pythons:
+  description: The versions of Python 3 with an interpreter in C(/usr/bin) or C(/usr/local/bin).
+  returned: success
+  type: list
+  elements: str
+  sample: ["3.11"]
+systemd:
+  description: Whether systemd is the init system and running.
+  returned: success
+  type: bool
+"""
+
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.airflowops.cluster.plugins.module_utils.host_probe import probe
+
+
+def main() -> None:
+    start = time.time()
+    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
+    result = probe()
+    module.exit_json(changed=False, clock_start=start, clock_end=time.time(), **result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+# Copyright (c) 2026 The airflowops.cluster maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The role preflight, run by the real ansible-playbook on inventories whose hosts are all this machine."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+CHECKOUT = Path(__file__).parents[2]
+ANSIBLE = Path(sys.executable).parent
+VAULT_PASSWORD = "only-for-this-test"
+
+GROUPS = {
+    "redis_cluster": ["redis1", "redis2", "redis3"],
+    "postgres_metastore": ["db1"],
+    "airflow_master": ["master1", "master2"],
+    "airflow_worker": ["worker1", "worker2"],
+    "flower": ["front1"],
+    "nginx_lb": ["front1"],
+}
+# What a good host looks like; the machine that runs the tests may well be none.
+GOOD_HOST = {
+    "clock_offset": 0.0,
+    "clock_uncertainty": 0.1,
+    "disk_free": 2**36,
+    "listening": [],
+    "memory_limit": None,
+    "memory_total": 2**32,
+    "os": {"id": "debian", "version": "12", "name": "Debian GNU/Linux 12 (bookworm)"},
+    "privileged": True,
+    "python": "3.11.2",
+    "pythons": ["3.11"],
+    "systemd": True,
+}
+
+
+def make_secrets() -> dict[str, str]:
+    names = [
+        "redis_cluster_password",
+        "postgres_metastore_password",
+        "airflow_api_secret_key",
+        "airflow_jwt_secret",
+    ]
+    secrets = {name: os.urandom(16).hex() for name in [*names, "airflow_admin_password", "flower_password"]}
+    return {**secrets, "airflow_fernet_key": base64.urlsafe_b64encode(os.urandom(32)).decode()}
+
+
+class Lab:
+    """An inventory and a playbook in a directory of their own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.secrets = make_secrets()
+        self.groups: dict[str, Any] = {
+            group: {"hosts": dict.fromkeys(hosts), "vars": {}} for group, hosts in GROUPS.items()
+        }
+        play = {"hosts": "all", "gather_facts": False, "roles": ["airflowops.cluster.preflight"]}
+        (directory / "play.yml").write_text(yaml.safe_dump([{**play, "any_errors_fatal": True}]))
+        (directory / "vault-password").write_text(VAULT_PASSWORD)
+        (directory / "host.json").write_text(json.dumps({"__preflight_probe": GOOD_HOST}))
+
+    def write(self) -> None:
+        connection = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+        inventory = {"all": {"vars": connection, "children": self.groups}}
+        (self.directory / "hosts.yml").write_text(yaml.safe_dump(inventory))
+        variables = self.directory / "group_vars" / "all"
+        variables.mkdir(parents=True, exist_ok=True)
+        (variables / "secrets.yml").write_text(yaml.safe_dump(self.secrets))
+
+    def encrypt(self, *options: str) -> None:
+        command = [ANSIBLE / "ansible-vault", "encrypt", "group_vars/all/secrets.yml", *options]
+        command += ["--vault-password-file", "vault-password"]
+        subprocess.run(command, cwd=self.directory, check=True, capture_output=True)
+
+    def play(self, *options: str, probed: bool = False) -> subprocess.CompletedProcess[str]:
+        command = [ANSIBLE / "ansible-playbook", "-i", "hosts.yml", "play.yml", *options]
+        command += [] if probed else ["-e", "@host.json"]
+        environment = {
+            **os.environ,
+            "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
+            "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / ".collections"),
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_PIPELINING": "1",
+            "ANSIBLE_VAULT_PASSWORD_FILE": str(self.directory / "vault-password"),
+        }
+        return subprocess.run(
+            command,
+            cwd=self.directory,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    return Lab(tmp_path)
+
+
+def problems_in(output: str) -> list[str]:
+    """The problems in the one message of a failed run."""
+    messages = re.findall(r"Nothing was changed\. To be corrected:\n((?:\s+- .*\n?)+)", output)
+    assert len(messages) == 1, output
+    return [line.strip()[2:] for line in messages[0].splitlines()]
+
+
+def test_a_good_inventory_passes_and_nothing_is_changed(lab: Lab) -> None:
+    lab.write()
+    lab.encrypt()
+    run = lab.play()
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert len(re.findall(r"changed=0 +unreachable=0 +failed=0", run.stdout)) == 9
+
+
+def test_check_mode_and_limit(lab: Lab) -> None:
+    lab.write()
+    run = lab.play("--check", "--limit", "worker1,redis2")
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_everything_bad_is_told_once_and_no_secret_is_shown(lab: Lab) -> None:
+    lab.groups["redis_cluster"]["vars"] = {"redis_cluster_port": 7000, "redis_cluster_ports": [7000]}
+    lab.groups["airflow_workers"] = lab.groups.pop("airflow_worker")
+    lab.groups["airflow_master"]["hosts"]["master2"] = {"airflow_api_secret_key": "Kq81-another-key-7z"}
+    lab.groups["airflow_master"]["vars"] = {
+        "airflow_required_queues": ["default"],
+        "airflow_master_api_port": 8974,
+        "cluster_address": "{{ not_defined_anywhere }}",
+    }
+    lab.secrets["airflow_fernet_key"] = "not-32-bytes-but-Kq81z"
+    lab.secrets["airflow_jwt_secret"] = "$(openssl rand -base64 32)"
+    lab.secrets["flower_password"] = "changeme"
+    del lab.secrets["airflow_admin_password"]
+    lab.write()
+    lab.encrypt()
+
+    run = lab.play("-vvv")
+
+    assert run.returncode != 0
+    assert run.stdout.count("FAILED! =>") == 1
+    expected = {
+        "Port 8974 is used twice on master1, master2": "choose another port",
+        "The Redis Cluster has 3 nodes on 3 hosts (redis1": "add hosts to the group or ports",
+        "The group airflow_worker has no host": "put one into it",
+        "The group airflow_workers (worker1, worker2) looks like a misspelt": "rename it",
+        "airflow_admin_password is missing on master1, master2": "group_vars/all/secrets.yml",
+        "airflow_api_secret_key on master2 is not the one of the other hosts": "set it once",
+        "airflow_fernet_key is not a Fernet key": "openssl rand -base64 32",
+        "airflow_jwt_secret is a shell expression": "openssl rand -hex 64",
+        "airflow_required_queues is not a dictionary on master1, master2": "map each queue",
+        "cluster_address has no value on master1, master2": "set it to the address",
+        "flower_password is a placeholder on front1": "openssl rand",
+        "redis_cluster_port on redis1, redis2, redis3 is not a variable": "did you mean redis_cluster_ports?",
+    }
+    found = problems_in(run.stdout)
+    known = [problem for problem in found if problem.startswith(tuple(expected))]
+    assert known == found, "\n".join(found)
+    assert len(found) == len(expected)
+    for problem, (_start, mend) in zip(found, sorted(expected.items())):
+        assert mend in problem
+    for secret in [*lab.secrets.values(), "Kq81-another-key-7z"]:
+        assert secret not in run.stdout + run.stderr
+
+
+def test_inputs_of_a_wrong_type_are_told_in_the_same_message(lab: Lab) -> None:
+    lab.groups["airflow_worker"]["vars"] = {
+        "airflow_workers": [{"name": "a", "queues": "q", "concurrency": "x"}]
+    }
+    lab.groups["nginx_lb"]["vars"] = {"nginx_lb_http_port": "http"}
+    lab.write()
+    found = problems_in(lab.play().stdout)
+    assert [problem.split(":")[0] for problem in found] == [
+        "Worker a of airflow_workers has no fit concurrency on worker1, worker2",
+        "Worker a of airflow_workers has no queues on worker1, worker2",
+        "nginx_lb_http_port is not a port on front1",
+    ]
+
+
+def test_this_machine_is_probed_for_real(lab: Lab) -> None:
+    lab.write()
+    lab.groups["airflow_master"]["vars"] = {"preflight_min_memory_mib": 2**30}
+    lab.write()
+    run = lab.play("-v", "--limit", "master1", probed=True)
+    assert run.returncode != 0
+    assert [
+        problem
+        for problem in problems_in(run.stdout)
+        if f"a host that runs Airflow needs {2**30} MiB" in problem
+    ]
+    offset = float(re.findall(r"clock_offset: (\S+)", run.stdout)[0])
+    uncertainty = float(re.findall(r"clock_uncertainty: (\S+)", run.stdout)[0])
+    assert abs(offset) <= uncertainty + 0.01
+    assert 0 < uncertainty < 5
