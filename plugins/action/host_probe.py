@@ -9,7 +9,10 @@ import time
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.airflowops.cluster.plugins.module_utils.host_probe import clock_offset
+from ansible_collections.airflowops.cluster.plugins.module_utils.host_probe import (
+    clock_offset,
+    distribution_facts,
+)
 
 
 class ActionModule(ActionBase):
@@ -40,6 +43,8 @@ class ActionModule(ActionBase):
             )
         )
         after = time.time()
+        if "os" in result:
+            result["ansible_facts"] = distribution_facts(result["os"])
         if "clock_start" in result and "clock_end" in result:
             before, after = self._module_ran or (before, after)
             offset, uncertainty = clock_offset(before, result["clock_start"], result["clock_end"], after)

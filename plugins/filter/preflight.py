@@ -13,15 +13,17 @@ from typing import Any, Iterable, Mapping
 import yaml
 from ansible.errors import AnsibleError, AnsibleFilterError
 from ansible_collections.airflowops.cluster.plugins.module_utils import preflight, preflight_secrets
+from jinja2 import TemplateError
 
 # .../plugins/filter/preflight.py: the same in a checkout and in an installed collection.
 ROLES = Path(__file__).parent.parent.parent / "roles"
+NOT_EVALUATED = object()
 
 
 @lru_cache(maxsize=None)
-def known_variables(roles: Path = ROLES) -> dict[str, list[str]]:
-    """The variables that the roles document in their argument specs, with the keys of their entries."""
-    known: dict[str, list[str]] = {}
+def known_variables(roles: Path = ROLES) -> dict[str, dict[str, Any]]:
+    """The variables that the roles document in their argument specs, each with its option there."""
+    known: dict[str, dict[str, Any]] = {}
     for path in sorted(roles.glob("*/meta/argument_specs.yml")):
         try:
             specs = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("argument_specs") or {}
@@ -29,7 +31,7 @@ def known_variables(roles: Path = ROLES) -> dict[str, list[str]]:
             raise AnsibleFilterError(f"Cannot read the variables of a role from {path}: {error}") from error
         for entry_point in specs.values():
             for name, option in (entry_point.get("options") or {}).items():
-                known[name] = sorted({*known.get(name, []), *((option or {}).get("options") or {})})
+                known[name] = option or {}
     return known
 
 
@@ -52,20 +54,33 @@ def as_text(value: Any) -> Any:
     return value
 
 
-def fingerprints(hostvars: Mapping[str, Any], hosts: Iterable[str]) -> dict[str, dict[str, str]]:
+def given_values(variables: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Those of the named variables that the inventory or the command line gives a host."""
+    return {name: evaluated(variables, name) for name in names if name in variables}
+
+
+def evaluated(container: Any, key: Any) -> Any:
+    """An entry with all that is in it; NOT_EVALUATED for what only the host's own tasks can evaluate."""
+    try:
+        value = container[key]
+    except (AnsibleError, TemplateError, KeyError):
+        return NOT_EVALUATED
+    if isinstance(value, Mapping):
+        return {name: evaluated(value, name) for name in value}
+    if isinstance(value, list):
+        return [evaluated(value, index) for index in range(len(value))]
+    return as_text(value)
+
+
+def fingerprints(given: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, str]]:
     """A digest of each secret on each host, to be compared and forgotten.
 
     A secret that comes from the play is not among a host's own variables; it is the same everywhere.
     """
     digests: dict[str, dict[str, str]] = {}
-    for host in hosts:
-        variables = hostvars[host]
+    for host, values in given.items():
         for name in preflight_secrets.SECRETS:
-            try:
-                value = as_text(variables[name]) if name in variables else None
-            except (AnsibleError, KeyError):
-                # Not to be evaluated: the host itself has found that, and says so.
-                continue
+            value = values.get(name)
             if isinstance(value, str):
                 digests.setdefault(name, {})[host] = hashlib.sha256(value.encode()).hexdigest()
     return digests
@@ -79,16 +94,19 @@ def inventory_problems(
 ) -> list[str]:
     """All that is wrong with the inventory and its hosts, one sentence each."""
     described = {}
+    given = {}
     for host in hosts:
-        description = hostvars[host].get("__preflight_host")
+        variables = hostvars[host]
+        description = variables.get("__preflight_host")
         if isinstance(description, Mapping):
-            described[host] = {**description, "probe": probe_of(hostvars[host])}
+            given[host] = given_values(variables, {*known_variables(), *preflight_secrets.SECRETS})
+            described[host] = {**description, "given": given[host], "probe": probe_of(variables)}
     return preflight.find_problems(
         {
             "roles": roles,
             "inventory_groups": groups,
             "known_variables": known_variables(),
-            "fingerprints": fingerprints(hostvars, described) if len(described) > 1 else {},
+            "fingerprints": fingerprints(given) if len(given) > 1 else {},
             "hosts": described,
         }
     )

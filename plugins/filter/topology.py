@@ -51,7 +51,8 @@ def ip_address(name: str) -> str:
         return socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)[0][4][0]
     except OSError as error:
         raise AnsibleFilterError(
-            f"{name} does not resolve on the controller ({error}): set cluster_address of that host to its IP address"
+            f"{name} does not resolve on the controller ({error}): "
+            "set cluster_address of that host to its IP address"
         ) from error
 
 
@@ -61,7 +62,7 @@ def redis_quote(value: str) -> str:
 
 
 def redis_command(arguments: Sequence[str]) -> str:
-    """A Redis command on the wire (RESP), in hexadecimal: what HAProxy's send-binary takes, whatever characters it has."""
+    """A Redis command on the wire (RESP), in hexadecimal, as HAProxy's send-binary takes it."""
     encoded = [argument.encode() for argument in arguments]
     wire = b"*%d\r\n" % len(encoded)
     for argument in encoded:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 import shlex
 import socket
 import sys
@@ -85,6 +86,26 @@ def parse_os_release(text: str) -> dict[str, str]:
         "id": values.get("ID", "linux"),
         "version": values.get("VERSION_ID", ""),
         "name": values.get("PRETTY_NAME") or values.get("NAME") or values.get("ID", "Linux"),
+    }
+
+
+DISTRIBUTIONS = {
+    "debian": ("Debian", "Debian"),
+    "ubuntu": ("Ubuntu", "Debian"),
+    "almalinux": ("AlmaLinux", "RedHat"),
+    "rocky": ("Rocky", "RedHat"),
+    "rhel": ("RedHat", "RedHat"),
+}
+
+
+def distribution_facts(release: dict[str, str]) -> dict[str, str]:
+    """The distribution under the names and values of Ansible's own facts, for those that roles here know."""
+    distribution, family = DISTRIBUTIONS.get(release["id"], (release["id"], release["id"]))
+    return {
+        "distribution": distribution,
+        "distribution_version": release["version"],
+        "distribution_major_version": release["version"].partition(".")[0],
+        "os_family": family,
     }
 
 
@@ -172,12 +193,24 @@ def disk_free(path: str = "/") -> int:
     return status.f_bavail * status.f_frsize
 
 
+def package_lists_age(directory: str = "/var/lib/apt/lists") -> int | None:
+    """Seconds since apt's package lists were refreshed; none where there are none, or no apt."""
+    times = [
+        os.stat(os.path.join(directory, name)).st_mtime
+        for name in names_in(directory)
+        if name.endswith(("_InRelease", "_Packages", "_Packages.lz4", "_Packages.xz"))
+    ]
+    # apt keeps the mirror's time on the files; the directory's own says when it was last written to.
+    return max(0, int(time.time() - os.stat(directory).st_mtime)) if times else None
+
+
 def probe() -> dict[str, Any]:
     """All that the module reports of the host, apart from the clock."""
     return {
         "disk_free": disk_free(),
         "listening": listening_ports(),
         "memory_limit": memory_limit(),
+        "package_lists_age": package_lists_age(),
         "memory_total": parse_meminfo(read_text("/proc/meminfo")),
         "os": parse_os_release(read_text("/etc/os-release") or read_text("/usr/lib/os-release")),
         "privileged": os.geteuid() == 0,

@@ -7,9 +7,10 @@ The description is a dictionary::
 
     roles:             {role: {"group": the group's name, "hosts": [...]}} for each role that is a group
     inventory_groups:  {group: [hosts]}, every group of the inventory
-    known_variables:   {variable: [keys of its entries, where they are documented]}
+    known_variables:   {variable: its option in the argument spec of a role}
     fingerprints:      {secret: {host: digest}}, equal where the secret is
     hosts:             {host: {"values": {variable: effective value},
+                               "given": {variable: value that the inventory or the command line gives it},
                                "unknown_variables": [names with our prefix that no role knows],
                                "secrets": {secret: what is wrong with it, empty if nothing},
                                "probe": what host_probe returned}}
@@ -31,6 +32,7 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secre
     SECRETS_FILE,
     unset,
 )
+from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_types import kind_of, type_problem
 
 PREFIXES = (
     "redis_cluster_",
@@ -41,8 +43,8 @@ PREFIXES = (
     "service_endpoints_",
     "preflight_",
 )
-# A prefix too common to be ours alone: only names next to one of our variables are taken for typos.
-COMMON_PREFIX = "cluster_"
+# Prefixes too common to be ours alone: only names next to one of our variables are taken for typos.
+COMMON_PREFIXES = ("cluster_", "packages_")
 
 BUS_OFFSET = 10000
 HIGHEST_PORT = 65535
@@ -76,17 +78,29 @@ MUST_HAVE_HOSTS = ("redis_cluster", "postgres_metastore", "airflow_master", "air
 # Flower asks the broker, so it needs the way to it as well.
 USES_ENDPOINTS = (*RUNS_AIRFLOW, "flower")
 
-# Which role listens on the port that a variable names. The ports of Redis and of the workers' logs are lists.
+# Which role listens on the port that a variable names. The ports of Redis are a list.
 PORTS = {
     "postgres_metastore_port": ("postgres_metastore",),
     "airflow_master_api_port": ("airflow_master",),
     "airflow_master_scheduler_health_port": ("airflow_master",),
     "airflow_master_triggerer_log_port": ("airflow_master",),
+    "airflow_worker_log_port": ("airflow_worker",),
     "service_endpoints_broker_port": USES_ENDPOINTS,
     "service_endpoints_metastore_port": USES_ENDPOINTS,
     "service_endpoints_execution_port": USES_ENDPOINTS,
     "flower_port": ("flower",),
     "nginx_lb_http_port": ("nginx_lb",),
+}
+# Variables whose types are judged together with what they mean, in plainer words.
+JUDGED_BY_MEANING = {
+    *PORTS,
+    *SECRETS,
+    "cluster_address",
+    "redis_cluster_ports",
+    "redis_cluster_replicas_per_master",
+    "airflow_workers",
+    "airflow_worker_log_port",
+    "airflow_required_queues",
 }
 
 
@@ -265,7 +279,7 @@ def check_secrets(cluster: dict[str, Any], problems: Problems) -> None:
 def unknown_variables(names: Iterable[str], known: Iterable[str]) -> list[str]:
     """Those of the names that look like inputs of ours but that no role knows."""
     known = {*known, *SECRETS}
-    common = [name for name in known if name.startswith(COMMON_PREFIX)]
+    common = [name for name in known if name.startswith(COMMON_PREFIXES)]
     return sorted(
         name
         for name in names
@@ -285,6 +299,33 @@ def check_variables(cluster: dict[str, Any], problems: Problems) -> None:
                     "correct it, or list it in preflight_ignore_variables",
                     host,
                 )
+
+
+def check_types(cluster: dict[str, Any], problems: Problems) -> None:
+    """Compares the values that were given with the argument specs: a default is of the right type."""
+    options = {
+        name: option for name, option in cluster["known_variables"].items() if name not in JUDGED_BY_MEANING
+    }
+    for host, entry in cluster["hosts"].items():
+        values = {**entry.get("values", {}), **entry.get("given", {})}
+        for name in sorted({*values} & {*options}):
+            problem = type_problem(values[name], options[name])
+            if problem:
+                what, mend = problem
+                problems.add(f"{name} {what} on {{hosts}}: {mend}", host)
+        check_sections(values.get("airflow_config"), host, problems)
+
+
+def check_sections(config: Any, host: str, problems: Problems) -> None:
+    """An argument spec cannot say that airflow_config is a dictionary of dictionaries."""
+    for section, options in config.items() if isinstance(config, dict) else ():
+        kind = kind_of(options)
+        if kind and not isinstance(options, dict):
+            problems.add(
+                f"The section {section} of airflow_config is {kind} on {{hosts}}: "
+                "give each section a dictionary, as in {core: {parallelism: 64}}",
+                host,
+            )
 
 
 # --- Redis
@@ -433,7 +474,7 @@ def check_worker(
             f"{label} has no fit concurrency on {{hosts}}: set it to the number of its task slots, 1 or more",
             host,
         )
-    keys = cluster["known_variables"].get("airflow_workers") or []
+    keys = (cluster["known_variables"].get("airflow_workers") or {}).get("options") or {}
     for key in worker if keys else ():
         if key not in keys:
             hint = nearest(str(key), keys)
@@ -499,13 +540,6 @@ def planned_ports(cluster: dict[str, Any], host: str, problems: Problems) -> lis
     for name, users in PORTS.items():
         if roles.intersection(users):
             ports += checked_port(name, values.get(name), host, problems)
-    if "airflow_worker" in roles:
-        for first, name in checked_port(
-            "airflow_worker_log_port", values.get("airflow_worker_log_port"), host, problems
-        ):
-            workers = values.get("airflow_workers")
-            number = max(1, len(workers)) if isinstance(workers, list) else 1
-            ports += [(first + offset, name) for offset in range(number)]
     return ports
 
 
@@ -649,6 +683,7 @@ CHECKS: tuple[Callable[[dict[str, Any], Problems], Any], ...] = (
     check_group_names,
     check_addresses,
     check_variables,
+    check_types,
     check_secrets,
     check_redis,
     lambda cluster, problems: check_queues(cluster, check_workers(cluster, problems), problems),

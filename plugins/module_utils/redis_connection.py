@@ -34,6 +34,9 @@ CONNECTION_TIMEOUT = 5.0
 # Enough that no node waits for another in any usual cluster, few enough for a small host.
 MAXIMUM_THREADS = 128
 
+# Threads start when they are needed and stay for the next call. What runs in one may not call `together`.
+_pool = ThreadPoolExecutor(MAXIMUM_THREADS)
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -178,8 +181,12 @@ def together_with_errors(
 ) -> tuple[list[Result], list[RedisClusterError]]:
     results: list[Result] = []
     errors: list[RedisClusterError] = []
-    if not items:
-        return results, errors
+    for future in [_pool.submit(function, item) for item in items]:
+        try:
+            results.append(future.result())
+        except RedisClusterError as error:
+            errors.append(error)
+    return results, errors
     with ThreadPoolExecutor(max_workers=min(len(items), MAXIMUM_THREADS)) as pool:
         for future in [pool.submit(function, item) for item in items]:
             try:
@@ -196,10 +203,10 @@ def combined(errors: Sequence[RedisClusterError]) -> RedisClusterError:
 
 def resolve(nodes: Sequence[dict[str, Any]]) -> list[Address]:
     """Listed nodes with their IP addresses: CLUSTER MEET takes no names."""
-    return together(_resolve, nodes)
+    return together(resolve_one, nodes)
 
 
-def _resolve(node: dict[str, Any]) -> Address:
+def resolve_one(node: dict[str, Any]) -> Address:
     host, port = node["host"], node["port"]
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)

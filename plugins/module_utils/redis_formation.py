@@ -45,7 +45,7 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.redis_connectio
     together_with_errors,
 )
 
-POLL_INTERVAL = 0.01
+POLL_INTERVAL = 0.015
 # Servers send greetings at their next tick, of which there are ten a second. Twice that, and one may be
 # repeated.
 GREETING_INTERVAL = 0.2
@@ -198,17 +198,12 @@ class Formation:
         over: it is held to the shortest delay by a node timeout that is that short for two round trips. A
         command that makes the server review its state, and changes nothing, comes with it.
         """
-        if (
-            time.monotonic() < self._next_review
-            or disagreements(nodes)
-            or not all(node.link_up for node in nodes)
-        ):
+        held = [node for node in nodes if node.id in self._new_masters and not node.cluster_ok]
+        if not held or disagreements(nodes) or not all(node.link_up for node in nodes):
             return
+        time.sleep(max(0.0, self._next_review - time.monotonic()))  # There is nothing else left to wait for.
         self._next_review = time.monotonic() + REVIEW_INTERVAL
-        together(
-            self._review_state,
-            [n for n in nodes if n.me.slots and not n.cluster_ok and n.id in self._new_masters],
-        )
+        together(self._review_state, held)
 
     def _review_state(self, node: Node) -> None:
         connection = self._by_id[node.id]

@@ -16,6 +16,7 @@ PROPERTIES = (
     "UnitFileState",
     "NeedDaemonReload",
     "NRestarts",
+    "Job",
     "ExecMainStartTimestampMonotonic",
     "StateChangeTimestampMonotonic",
     "FragmentPath",
@@ -28,6 +29,7 @@ class Unit:
     """One unit as systemd sees it.
 
     started_at: seconds since the epoch at which its main process was started; 0 if it never was.
+    queued: whether a job for it, such as a restart, waits or is under way.
     settled_at: seconds since the epoch at which it entered its state, or came back to it from a reload.
     """
 
@@ -38,6 +40,7 @@ class Unit:
     enabled: bool
     needs_reload: bool
     restarts: int
+    queued: bool
     started_at: float
     settled_at: float
     fragments: tuple[str, ...]
@@ -45,6 +48,15 @@ class Unit:
     @property
     def active(self) -> bool:
         return self.active_state in ("active", "reloading")
+
+    @property
+    def ready(self) -> bool:
+        return self.active and not self.queued
+
+    @property
+    def lost(self) -> bool:
+        """Down for good: systemd will not start it of its own accord."""
+        return self.active_state in ("failed", "inactive") and not self.queued
 
 
 @dataclass(frozen=True)
@@ -82,6 +94,7 @@ def parse_show(text: str, boot_time: float) -> list[Unit]:
                 enabled=values.get("UnitFileState") in ("enabled", "enabled-runtime", "static"),
                 needs_reload=values.get("NeedDaemonReload") == "yes",
                 restarts=int(values.get("NRestarts") or 0),
+                queued=int(values.get("Job") or 0) > 0,
                 started_at=started_at,
                 settled_at=settled_at,
                 fragments=tuple(path for path in fragments if path),
@@ -116,6 +129,8 @@ def plan(units: list[Unit], restart: list[str], reload: list[str]) -> list[Step]
         # A unit on its way up is left to arrive.
         "start": [unit.name for unit in units if not unit.active and unit.active_state != "activating"],
         "restart": [unit.name for unit in units if unit.active and unit.name in restart],
-        "reload": [unit.name for unit in units if unit.active and unit.name in reload and unit.name not in restart],
+        "reload": [
+            unit.name for unit in units if unit.active and unit.name in reload and unit.name not in restart
+        ],
     }
     return steps + [Step(action, tuple(names)) for action, names in wanted.items() if names]

@@ -56,6 +56,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+ansible_facts:
+  description: The distribution, under the names that M(ansible.builtin.setup) gives it.
+  returned: success
+  type: dict
+  sample: {"distribution": "Debian", "distribution_version": "12", "distribution_major_version": "12", "os_family": "Debian"}
 clock_offset:
   description: The host's clock minus the controller's, in seconds. Positive where the host is ahead.
   returned: success
@@ -81,6 +86,11 @@ disk_free:
   returned: success
   type: int
   sample: 21474836480
+package_lists_age:
+  description: Seconds since apt's package lists were refreshed, or null where there are none.
+  returned: success
+  type: int
+  sample: 1800
 listening:
   description: The TCP sockets that listen, by port and address.
   returned: success

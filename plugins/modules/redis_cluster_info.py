@@ -158,7 +158,7 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.redis_connectio
     Connection,
     Credentials,
     redis_argument_spec,
-    resolve,
+    resolve_one,
     together,
 )
 from ansible_collections.airflowops.cluster.plugins.module_utils.redis_formation import observe_node
@@ -171,7 +171,7 @@ def look(params: dict[str, Any]) -> dict[str, Any]:
     def ask(listed: dict[str, Any]) -> Node | NodeUnreachable:
         """A node that is gone is a result. A wrong password is not: it would be wrong everywhere."""
         try:
-            connection = Connection(resolve([listed])[0], credentials, timeout)
+            connection = Connection(resolve_one(listed), credentials, timeout)
             try:
                 return observe_node(connection)
             finally:

@@ -139,7 +139,9 @@ def last_change(paths: list[str]) -> float:
 
 
 def journal(module: AnsibleModule, name: str) -> str:
-    return module.run_command(["journalctl", "--no-pager", "-o", "cat", "-n", str(JOURNAL_LINES), "-u", name])[1]
+    return module.run_command(
+        ["journalctl", "--no-pager", "-o", "cat", "-n", str(JOURNAL_LINES), "-u", name]
+    )[1]
 
 
 def wait_until_active(module: AnsibleModule, names: list[str], timeout: int) -> list[Unit]:
@@ -147,14 +149,13 @@ def wait_until_active(module: AnsibleModule, names: list[str], timeout: int) -> 
     before = {unit.name: unit.restarts for unit in observe(module, names)}
     while True:
         units = observe(module, names)
-        waiting = [unit for unit in units if not unit.active]
+        waiting = [unit for unit in units if not unit.ready]
         if not waiting:
             return units
         lost = [
             unit
             for unit in waiting
-            if unit.active_state in ("failed", "inactive")
-            or unit.restarts - before[unit.name] >= GIVE_UP_AFTER_RESTARTS
+            if unit.lost or unit.restarts - before[unit.name] >= GIVE_UP_AFTER_RESTARTS
         ]
         if lost or time.monotonic() > deadline:
             raise UnitsError(

@@ -2,11 +2,14 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Forms clusters with our module and with `redis-cli --cluster create`, in turn, each on fresh local processes.
+"""Forms clusters with our module and with `redis-cli --cluster create`, in turn, on fresh local processes.
 
-Two times are taken of each: until the program ends, and until the cluster serves, which is when every node says
-cluster_state:ok and every replica is in step. Our module ends when the cluster serves. redis-cli does not wait.
-Exits with 1 if ours takes longer until it ends.
+Two times are taken of each: until the program ends, and until the cluster serves, which is when every node
+says cluster_state:ok and every replica is in step. Our module ends when the cluster serves; redis-cli does
+not wait for that. Exits with 1 if ours takes longer until it ends.
+
+The module runs as a process of its own, under the interpreter that --python names: the distribution's where
+it has redis-py, as on a host, else the one that runs this script.
 """
 
 from __future__ import annotations
@@ -18,8 +21,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+Form = Callable[["list[Server]", "Flavor", str], None]
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "integration"))
 
@@ -32,26 +37,23 @@ from redis_servers import (
     module_command,
     module_environment,
     module_input,
+    module_python,
     three_hosts,
 )
 
-# A server that has just started does not serve for its first two seconds, whatever is done: not to be measured.
+# A server that has just started does not serve for its first two seconds, whatever is done. Not measured.
 SETTLE = 2.5
 
 
-def ours(servers: list[Server], _flavor: Flavor) -> None:
+def ours(servers: list[Server], _flavor: Flavor, python: str) -> None:
     params: dict[str, object] = {"nodes": [server.node for server in servers]}
-    run(module_command("redis_cluster"), module_environment(), module_input(params))
+    run([python, *module_command("redis_cluster")[1:]], module_environment(), module_input(params))
 
 
-def theirs(servers: list[Server], flavor: Flavor) -> None:
-    # Masters are the first half: one of each host has to come first for redis-cli to keep replicas apart.
+def theirs(servers: list[Server], flavor: Flavor, _python: str) -> None:
     nodes = [str(server) for server in servers]
-    run(
-        [*flavor.cli, "--cluster", "create", *nodes, "--cluster-replicas", "1", "--cluster-yes"],
-        dict(os.environ),
-        b"",
-    )
+    options = ["--cluster-replicas", "1", "--cluster-yes"]
+    run([*flavor.cli, "--cluster", "create", *nodes, *options], dict(os.environ), b"")
 
 
 def run(command: list[str], environment: dict[str, str], data: bytes) -> None:
@@ -67,7 +69,7 @@ def serves(server: Server) -> bool:
     return not isinstance(info, dict) or info.get("master_link_status", "up") == "up"
 
 
-def measure(form: object, flavor: Flavor, nodes: int) -> tuple[float, float]:
+def measure(form: Form, flavor: Flavor, nodes: int, python: str) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as directory:
         servers = Servers(Path(directory))
         try:
@@ -75,7 +77,7 @@ def measure(form: object, flavor: Flavor, nodes: int) -> tuple[float, float]:
             started = servers.start(flavor, three_hosts(nodes), cluster_node_timeout="15000")
             time.sleep(SETTLE)
             begin = time.monotonic()
-            form(started, flavor)  # type: ignore[operator]
+            form(started, flavor, python)
             ended = time.monotonic() - begin
             while not all(map(serves, started)):
                 time.sleep(0.02)
@@ -89,17 +91,16 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--nodes", type=int, default=6)
     parser.add_argument("--flavor", choices=FLAVORS, default="system")
+    parser.add_argument("--python", default=module_python(), help="default: %(default)s")
     options = parser.parse_args()
     flavor = get_flavor(options.flavor)
     ours_all, theirs_all = [], []
-    run([sys.executable, "-c", "import redis"], module_environment(), b"")  # Fills the cache of bytecode.
+    measure(ours, flavor, options.nodes, options.python)  # Fills the caches of bytecode and of files.
     for number in range(options.rounds):
-        ours_all.append(measure(ours, flavor, options.nodes))
-        theirs_all.append(measure(theirs, flavor, options.nodes))
-        print(
-            f"round {number + 1}: ours {ours_all[-1][0]:.2f} s, redis-cli {theirs_all[-1][0]:.2f} s",
-            flush=True,
-        )
+        ours_all.append(measure(ours, flavor, options.nodes, options.python))
+        theirs_all.append(measure(theirs, flavor, options.nodes, options.python))
+        mine, other = ours_all[-1][0], theirs_all[-1][0]
+        print(f"round {number + 1}: ours {mine:.2f} s, redis-cli {other:.2f} s", flush=True)
     print(f"{options.nodes} nodes, {options.flavor}, medians of {options.rounds}")
     ratios = []
     for index, what in enumerate(("until it ends", "until it serves")):

@@ -23,6 +23,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import ansible
 import redis
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -231,9 +232,20 @@ def module_command(name: str) -> list[str]:
     return [sys.executable, "-m", f"ansible_collections.airflowops.cluster.plugins.modules.{name}"]
 
 
+def module_python() -> str:
+    """The distribution's interpreter where it has redis-py, which is what a host has; else this one."""
+    has = subprocess.run(["/usr/bin/python3", "-c", "import redis"], capture_output=True, check=False)
+    return "/usr/bin/python3" if has.returncode == 0 else sys.executable
+
+
 def module_environment() -> dict[str, str]:
     """Bytecode is kept, as it is on a host: without it half a run is compilation."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / ".collections")}
+    # Lends ansible, and nothing else, to another interpreter.
+    ansible_only = ROOT / ".cache" / "ansible-only"
+    ansible_only.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        (ansible_only / "ansible").symlink_to(Path(ansible.__file__).parent)
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / '.collections'}:{ansible_only}"}
     environment["PYTHONPYCACHEPREFIX"] = str(ROOT / ".cache" / "pycache")
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     return environment

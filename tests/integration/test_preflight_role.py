@@ -180,12 +180,23 @@ def test_inputs_of_a_wrong_type_are_told_in_the_same_message(lab: Lab) -> None:
         "airflow_workers": [{"name": "a", "queues": "q", "concurrency": "x"}]
     }
     lab.groups["nginx_lb"]["vars"] = {"nginx_lb_http_port": "http"}
+    lab.groups["airflow_master"]["vars"] = {
+        "airflow_config": {"parallelism": "{{ 64 }}", "core": "{{ known_to_the_role_alone }}"},
+        "airflow_version": 3.1,
+        "airflow_base_url": "{{ ['http://', inventory_hostname] | join }}",
+        # What refers to something that only a task of the role knows is left alone.
+        "airflow_dags_path": "{{ known_to_the_role_alone }}/dags",
+        "airflow_environment": {"A": "{{ known_to_the_role_alone }}"},
+    }
     lab.write()
-    found = problems_in(lab.play().stdout)
+    found = problems_in(lab.play("-e", "postgres_metastore_hba_extra=text").stdout)
     assert [problem.split(":")[0] for problem in found] == [
+        "The section parallelism of airflow_config is a whole number on master1, master2",
         "Worker a of airflow_workers has no fit concurrency on worker1, worker2",
         "Worker a of airflow_workers has no queues on worker1, worker2",
+        "airflow_version is a fractional number on master1, master2",
         "nginx_lb_http_port is not a port on front1",
+        "postgres_metastore_hba_extra is text on all 9 hosts",
     ]
 
 

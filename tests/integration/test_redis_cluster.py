@@ -27,6 +27,7 @@ from redis_servers import (
     module_command,
     module_environment,
     module_input,
+    module_python,
     run_module,
     three_hosts,
 )
@@ -408,19 +409,13 @@ def test_replicas_need_another_host(servers: Servers, system: Flavor) -> None:
 
 
 # --------------------------------------------------------------------- through Ansible
-def python_with_redis() -> str:
-    """Preferably the distribution's, which is what a host has."""
-    found = subprocess.run(["/usr/bin/python3", "-c", "import redis"], capture_output=True, check=False)
-    return "/usr/bin/python3" if found.returncode == 0 else sys.executable
-
-
 def ansible(module: str, params: dict[str, object], *options: str) -> str:
     done = subprocess.run(
         [
             *(str(Path(sys.executable).parent / "ansible"), "localhost", "-i", "localhost,", "-c", "local"),
             *(
                 "-e",
-                f"ansible_python_interpreter={python_with_redis()}",
+                f"ansible_python_interpreter={module_python()}",
                 "-m",
                 f"airflowops.cluster.{module}",
             ),

@@ -18,6 +18,10 @@ MOST_OPTIONS = 40
 MOST_LINES = 100
 # airflow_common owns what all parts of Airflow share; the names in topology are those of the roles it serves.
 PREFIXES = {"airflow_common": ("airflow_",)}
+# Ansible validates an entry point's spec each time that a role, or one that depends on it, runs it: a
+# quarter of a second for ten hosts, in every play. These are dependencies of all others or run in every
+# play, so their inputs stand under a name that no task file has. Preflight checks them, once.
+INPUTS_ONLY = ("airflow_common", "packages", "preflight", "topology")
 
 
 def load(role: str, path: str) -> dict[str, Any]:
@@ -25,9 +29,13 @@ def load(role: str, path: str) -> dict[str, Any]:
     return (yaml.safe_load(file.read_text(encoding="utf-8")) or {}) if file.exists() else {}
 
 
+def entry_point(role: str) -> str:
+    return "inputs" if role in INPUTS_ONLY else "main"
+
+
 def options(role: str) -> dict[str, Any]:
     specs = load(role, "meta/argument_specs.yml").get("argument_specs", {})
-    return specs.get("main", {}).get("options", {})
+    return specs.get(entry_point(role), {}).get("options", {})
 
 
 def all_options(role: str) -> dict[str, Any]:
@@ -37,7 +45,21 @@ def all_options(role: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("role", NAMES)
 def test_each_role_documents_its_inputs(role: str) -> None:
-    assert "main" in load(role, "meta/argument_specs.yml").get("argument_specs", {})
+    assert entry_point(role) in load(role, "meta/argument_specs.yml").get("argument_specs", {})
+
+
+@pytest.mark.parametrize("role", INPUTS_ONLY)
+def test_ansible_does_not_validate_the_roles_that_run_everywhere(role: str) -> None:
+    specs = load(role, "meta/argument_specs.yml")["argument_specs"]
+    files = {path.stem for path in (ROLES / role / "tasks").glob("*.yml")}
+    assert {*specs} & {"main", *files} <= {"units"}
+
+
+@pytest.mark.parametrize("role", NAMES)
+def test_what_a_role_is_for_is_told(role: str) -> None:
+    description = load(role, "meta/main.yml")["galaxy_info"]["description"]
+    assert len(description) > 20
+    assert "PLACEHOLDER" not in description
 
 
 @pytest.mark.parametrize("role", NAMES)
@@ -103,3 +125,19 @@ def test_task_files_can_be_seen_whole(role: str) -> None:
     assert [
         path.name for path in files if len(path.read_text(encoding="utf-8").splitlines()) > MOST_LINES
     ] == []
+
+
+def test_an_option_of_two_roles_is_the_same_in_both() -> None:
+    """Secrets stand in the spec of every role that needs them; only whether they are required may differ."""
+    seen: dict[str, dict[str, Any]] = {}
+    for role in NAMES:
+        for name, option in all_options(role).items():
+            shared = {key: value for key, value in option.items() if key != "required"}
+            assert seen.setdefault(name, shared) == shared, (role, name)
+
+
+@pytest.mark.parametrize("role", sorted({role for secret in SECRETS.values() for role in secret.roles}))
+def test_a_role_demands_the_secrets_that_it_needs(role: str) -> None:
+    needed = {name for name, secret in SECRETS.items() if role in secret.roles}
+    required = {name for name, option in options(role).items() if name in SECRETS and option.get("required")}
+    assert required == needed

@@ -15,6 +15,7 @@ import pytest
 import yaml
 from ansible_collections.airflowops.cluster.plugins.filter import preflight as adapter
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight import (
+    JUDGED_BY_MEANING,
     PORTS,
     find_problems,
     unknown_variables,
@@ -23,6 +24,7 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secre
     SECRETS,
     secret_problem,
 )
+from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_types import type_problem
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,9 +68,9 @@ MULTI_NODE = {
 }
 SINGLE_NODE = {role: ["one"] for role in MULTI_NODE}
 KNOWN = {
-    **{name: [] for name in GOOD_VALUES},
-    "cluster_address": [],
-    "airflow_workers": ["concurrency", "name", "queues"],
+    **{name: {} for name in GOOD_VALUES},
+    "cluster_address": {},
+    "airflow_workers": {"type": "list", "options": {"concurrency": {}, "name": {}, "queues": {}}},
 }
 
 Cluster = dict[str, Any]
@@ -485,12 +487,9 @@ def test_a_redis_port_listed_twice() -> None:
     assert problems[1].startswith("Port 7002 is used twice on one, redis_cluster_ports names it 2 times")
 
 
-def test_the_log_port_of_a_second_worker_collides() -> None:
+def test_the_workers_of_a_host_share_one_log_port() -> None:
     workers = [{"name": name, "queues": ["q"], "concurrency": 1} for name in ("a", "b")]
-    problem = only(single_node(airflow_workers=workers))
-    assert problem.startswith(
-        "Port 8794 is used twice on one, airflow_master_triggerer_log_port and airflow_worker_log"
-    )
+    assert find_problems(single_node(airflow_workers=workers)) == []
 
 
 def test_the_same_port_on_different_hosts_is_no_problem(cluster: Cluster) -> None:
@@ -499,7 +498,7 @@ def test_the_same_port_on_different_hosts_is_no_problem(cluster: Cluster) -> Non
 
 
 @pytest.mark.parametrize("value", [0, 65536, "http", None, [80], True])
-@pytest.mark.parametrize("name", [*PORTS, "airflow_worker_log_port"])
+@pytest.mark.parametrize("name", PORTS)
 def test_a_port_that_is_none(name: str, value: Any) -> None:
     assert (
         only(single_node(**{name: value}))
@@ -734,10 +733,11 @@ def test_variables_may_be_accepted(cluster: Cluster) -> None:
         "preflight_min_memory",
         "cluster_adress",
         "cluster_addr",
+        "packages_cache_valid_tiem",
     ],
 )
 def test_names_that_begin_like_ours_are_found(name: str) -> None:
-    assert unknown_variables([name], KNOWN) == [name]
+    assert unknown_variables([name], [*KNOWN, "packages_cache_valid_time"]) == [name]
 
 
 @pytest.mark.parametrize(
@@ -750,6 +750,7 @@ def test_names_that_begin_like_ours_are_found(name: str) -> None:
         "inventory_hostname",
         "__airflow_x",
         "nginx_port",
+        "packages_of_mine",
     ],
 )
 def test_names_of_others_are_left_alone(name: str) -> None:
@@ -764,7 +765,7 @@ def test_known_variables_come_from_the_specs_of_all_entry_points(tmp_path: Path)
     for role, content in (("a", yaml.safe_dump({"argument_specs": specs})), ("b", "")):
         (tmp_path / role / "meta").mkdir(parents=True)
         (tmp_path / role / "meta" / "argument_specs.yml").write_text(content)
-    assert adapter.known_variables(tmp_path) == {"a_x": [], "a_y": ["k"]}
+    assert adapter.known_variables(tmp_path) == {"a_x": {"type": "int"}, "a_y": {"options": {"k": {}}}}
 
 
 def test_a_spec_that_cannot_be_read_is_named(tmp_path: Path) -> None:
@@ -776,7 +777,7 @@ def test_a_spec_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 def test_the_inputs_of_the_real_roles_are_known() -> None:
     known = adapter.known_variables()
-    assert known["airflow_workers"] == ["concurrency", "name", "queues"]
+    assert sorted(known["airflow_workers"]["options"]) == ["concurrency", "name", "queues"]
     assert "preflight_min_memory_mib" in known
 
 
@@ -785,6 +786,94 @@ def test_the_role_hands_over_every_value_that_is_judged() -> None:
     for name in (*GOOD_VALUES, *SECRETS, "cluster_address", *adapter.known_variables(ROLES)):
         if name in GOOD_VALUES or name in SECRETS or name.startswith("preflight_"):
             assert f"{name}:" in tasks, name
+
+
+# --- Types
+
+SPECS = adapter.known_variables()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("airflow_version", 3.1, "is a fractional number on {}: set it to text, in quotes"),
+        ("airflow_base_url", None, "is empty on {}: set it to text"),
+        ("airflow_config", "core", "is text on {}: set it to a dictionary"),
+        ("airflow_environment", ["A=1"], "is a list on {}: set it to a dictionary"),
+        ("airflow_dags_path", ["dags"], "is a list on {}: set it to a path"),
+        ("airflow_manage_hosts_file", "maybe", "is text on {}: set it to true or false"),
+        ("airflow_manage_hosts_file", 2, "is a whole number on {}: set it to true or false"),
+        ("airflow_worker_stop_timeout", "10m", "is text on {}: set it to a whole number"),
+        ("airflow_worker_stop_timeout", True, "is a truth value on {}: set it to a whole number"),
+        ("redis_cluster_maxmemory", {"size": 1}, "is a dictionary on {}: set it to text"),
+        ("postgres_metastore_hba_extra", "local all", "is text on {}: set it to a list"),
+        ("postgres_metastore_hba_extra", [["a"]], "has an entry that is a list on {}: make each entry text"),
+        ("preflight_min_memory_mib", "2 GiB", "is text on {}: set it to a whole number"),
+    ],
+)
+def test_a_wrong_type_is_told_with_the_variable_and_the_mend(
+    cluster: Cluster, name: str, value: Any, problem: str
+) -> None:
+    cluster["known_variables"] = SPECS
+    for host in ("worker1", "worker2"):
+        cluster["hosts"][host]["given"] = {name: value}
+    assert only(cluster) == f"{name} {problem.format('worker1, worker2')}"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("airflow_version", "3.3.2"),
+        ("airflow_manage_hosts_file", False),
+        ("airflow_manage_hosts_file", "no"),
+        ("airflow_worker_stop_timeout", "3600"),
+        ("redis_cluster_maxmemory", 536870912),
+        ("postgres_metastore_hba_extra", ["local all all peer"]),
+        ("airflow_config", {"core": {"parallelism": 64}}),
+        # Not ours: judged, if at all, as an unknown name.
+        ("site_name", None),
+    ],
+)
+def test_values_of_the_right_type(cluster: Cluster, name: str, value: Any) -> None:
+    cluster["known_variables"] = SPECS
+    cluster["hosts"]["worker1"]["given"] = {name: value}
+    assert find_problems(cluster) == []
+
+
+@pytest.mark.parametrize("name", sorted(JUDGED_BY_MEANING))
+def test_what_is_judged_by_its_meaning_is_not_told_twice(cluster: Cluster, name: str) -> None:
+    cluster["known_variables"] = SPECS
+    cluster["hosts"]["worker1"]["given"] = {name: {}}
+    assert find_problems(cluster) == []
+
+
+def test_every_default_is_of_its_type(cluster: Cluster) -> None:
+    cluster["known_variables"] = SPECS
+    defaults = {name: option["default"] for name, option in SPECS.items() if "default" in option}
+    cluster["hosts"]["worker1"]["given"] = {
+        name: value for name, value in defaults.items() if "{{" not in str(value)
+    }
+    assert find_problems(cluster) == []
+
+
+def test_options_outside_a_section_are_told(cluster: Cluster) -> None:
+    cluster["known_variables"] = SPECS
+    cluster["hosts"]["master1"]["given"] = {"airflow_config": {"parallelism": 64, "core": {}}}
+    assert only(cluster) == (
+        "The section parallelism of airflow_config is a whole number on master1: "
+        "give each section a dictionary, as in {core: {parallelism: 64}}"
+    )
+
+
+def test_a_choice_is_one_of_those_offered() -> None:
+    option = {"type": "str", "choices": ["redis", "valkey"]}
+    assert type_problem("valkey", option) is None
+    assert type_problem("keydb", option) == ("has an unknown value", "use redis or valkey")
+
+
+@given(st.sampled_from(sorted(SPECS)), st.text(min_size=12) | st.floats())
+def test_no_verdict_on_a_type_fails_or_shows_the_value(name: str, value: Any) -> None:
+    assert str(value) not in str(type_problem(value, SPECS[name]))
 
 
 # --- Secrets
@@ -962,7 +1051,7 @@ class Hostvars(dict[str, Any]):
 
 def test_fingerprints_stand_for_secrets_and_leave_out_what_cannot_be_evaluated() -> None:
     hosts = {name: Hostvars(redis_cluster_password=GOOD_SECRET, flower_password="") for name in ("a", "b")}
-    prints = adapter.fingerprints(hosts, hosts)
+    prints = adapter.fingerprints({host: adapter.given_values(hosts[host], SECRETS) for host in hosts})
     assert list(prints) == ["redis_cluster_password"]
     assert prints["redis_cluster_password"]["a"] == prints["redis_cluster_password"]["b"]
     assert GOOD_SECRET not in str(prints)

@@ -4,6 +4,7 @@
 """Returns when a service of this host is ready; its unit calls it as ExecStartPost=.
 
     airflow_ready.py http URL
+    airflow_ready.py port PORT
     airflow_ready.py job SchedulerJob|TriggererJob|DagProcessorJob
     airflow_ready.py worker NAME@HOST KEY_PREFIX
 
@@ -27,6 +28,15 @@ def http_ready(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:
             return answer.status == 200
+    except OSError:
+        return False
+
+
+def port_ready(port: int) -> bool:
+    """True if something listens on the port."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=2):
+            return True
     except OSError:
         return False
 
@@ -78,6 +88,7 @@ def main(arguments: list[str]) -> int:
     since = time.time() - 10
     checks = {
         "http": lambda: http_ready(rest[0]),
+        "port": lambda: port_ready(int(rest[0])),
         "job": lambda: job_ready(rest[0], since),
         "worker": lambda: worker_ready(rest[0], rest[1]),
     }
