@@ -48,7 +48,7 @@ def queue_hosts(
 def ip_address(name: str) -> str:
     """The address itself, or the first one that its name resolves to on the controller."""
     try:
-        return socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)[0][4][0]
+        return str(socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)[0][4][0])
     except OSError as error:
         raise AnsibleFilterError(
             f"{name} does not resolve on the controller ({error}): "

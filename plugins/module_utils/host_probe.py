@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 import re
-import time
 import shlex
 import socket
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -195,13 +195,10 @@ def disk_free(path: str = "/") -> int:
 
 def package_lists_age(directory: str = "/var/lib/apt/lists") -> int | None:
     """Seconds since apt's package lists were refreshed; none where there are none, or no apt."""
-    times = [
-        os.stat(os.path.join(directory, name)).st_mtime
-        for name in names_in(directory)
-        if name.endswith(("_InRelease", "_Packages", "_Packages.lz4", "_Packages.xz"))
-    ]
+    kinds = ("_InRelease", "_Packages", "_Packages.lz4", "_Packages.xz")
+    found = any(name.endswith(kinds) for name in names_in(directory))
     # apt keeps the mirror's time on the files; the directory's own says when it was last written to.
-    return max(0, int(time.time() - os.stat(directory).st_mtime)) if times else None
+    return max(0, int(time.time() - Path(directory).stat().st_mtime)) if found else None
 
 
 def probe() -> dict[str, Any]:
@@ -209,6 +206,7 @@ def probe() -> dict[str, Any]:
     return {
         "disk_free": disk_free(),
         "listening": listening_ports(),
+        "fqdn": socket.getfqdn(),
         "memory_limit": memory_limit(),
         "package_lists_age": package_lists_age(),
         "memory_total": parse_meminfo(read_text("/proc/meminfo")),

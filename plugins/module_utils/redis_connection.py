@@ -187,13 +187,6 @@ def together_with_errors(
         except RedisClusterError as error:
             errors.append(error)
     return results, errors
-    with ThreadPoolExecutor(max_workers=min(len(items), MAXIMUM_THREADS)) as pool:
-        for future in [pool.submit(function, item) for item in items]:
-            try:
-                results.append(future.result())
-            except RedisClusterError as error:
-                errors.append(error)
-    return results, errors
 
 
 def combined(errors: Sequence[RedisClusterError]) -> RedisClusterError:

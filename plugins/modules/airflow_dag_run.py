@@ -87,7 +87,7 @@ EXAMPLES = r"""
     url: https://airflow.example.com
     username: admin
     password: "{{ airflow_admin_password }}"
-    dag_id: cloudwalker_queues
+    dag_id: hello_world2
   register: run
 
 - name: Where the tasks ran
@@ -167,6 +167,7 @@ tasks:
 import time
 import uuid
 from datetime import datetime, timezone
+from typing import Any, Callable, NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.airflowops.cluster.plugins.module_utils.airflow_api import (
@@ -189,7 +190,7 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.airflow_api imp
 class DagRunError(Exception):
     """The run did not succeed, or could not be begun. `result` is what is known of it."""
 
-    def __init__(self, message, result=None):
+    def __init__(self, message: str, result: dict[str, Any] | None = None) -> None:
         super().__init__(message)
         self.result = result or {}
 
@@ -197,7 +198,13 @@ class DagRunError(Exception):
 class DagRun:
     """One run of one DAG, from finding the DAG to the end of its tasks."""
 
-    def __init__(self, api, params, clock=time.monotonic, sleep=time.sleep):
+    def __init__(
+        self,
+        api: AirflowApi,
+        params: dict[str, Any],
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self.api = api
         self.params = params
         self.clock = clock
@@ -209,13 +216,13 @@ class DagRun:
         )
         self.run_path = f"{self.dag_path}/dagRuns/{segment(self.run_id)}"
 
-    def check(self):
+    def check(self) -> dict[str, Any]:
         """What check mode returns. A server that does not answer is an error there as well."""
         dag = self.api.find(self.dag_path)
         known = dag is not None and not dag["is_stale"]
         run = self.api.find(self.run_path) if known and self.params["run_id"] else None
         return {
-            "changed": run is None or (self.params["unpause"] and dag["is_paused"]),
+            "changed": run is None or bool(self.params["unpause"] and dag and dag["is_paused"]),
             "dag_exists": known,
             "run_id": self.params["run_id"],
             "state": run["state"] if run else None,
@@ -223,7 +230,7 @@ class DagRun:
             "tasks": [],
         }
 
-    def run(self):
+    def run(self) -> dict[str, Any]:
         dag = self.await_dag(self.clock() + self.params["dag_timeout"])
         deadline = self.clock() + self.params["timeout"]
         unpaused = False
@@ -239,7 +246,7 @@ class DagRun:
             raise DagRunError(describe_failure(self.api.url, self.dag_id, self.run_id, tasks), result)
         return result
 
-    def await_dag(self, deadline):
+    def await_dag(self, deadline: float) -> dict[str, Any]:
         """The DAG as the server knows it: parsed, in use, and without an import error."""
         while True:
             dag = self.patiently(lambda: self.api.find(self.dag_path), deadline)
@@ -250,7 +257,7 @@ class DagRun:
                 raise DagRunError(self.why_no_dag(dag))
             self.sleep(min(self.params["poll_interval"], remaining))
 
-    def why_no_dag(self, dag):
+    def why_no_dag(self, dag: dict[str, Any] | None) -> str:
         """A DAG that was never parsed has no file to ask for, so then every import error is told."""
         try:
             errors = self.api.get_all("importErrors", "import_errors", order_by="id")
@@ -275,7 +282,7 @@ class DagRun:
             f"is it deployed, and is the dag-processor running?"
         )
 
-    def unpause(self, deadline):
+    def unpause(self, deadline: float) -> bool:
         if not self.params["unpause"]:
             if self.params["wait"]:
                 raise DagRunError(f"DAG {self.dag_id} is paused, so its run would never end: see unpause")
@@ -285,7 +292,7 @@ class DagRun:
         )
         return True
 
-    def trigger(self, deadline):
+    def trigger(self, deadline: float) -> tuple[dict[str, Any], bool]:
         """The run, and whether it is ours. Repeated without harm: the identifier is the same each time."""
         if self.params["run_id"]:
             run = self.patiently(lambda: self.api.find(self.run_path), deadline)
@@ -296,9 +303,9 @@ class DagRun:
             "logical_date": self.params["logical_date"],
             "conf": self.params["conf"],
         }
-        attempts = []
+        attempts: list[None] = []
 
-        def send():
+        def send() -> dict[str, Any]:
             attempts.append(None)
             return self.api.post(f"{self.dag_path}/dagRuns", body)
 
@@ -330,7 +337,7 @@ class DagRun:
             # An earlier attempt of ours, whose answer was lost, or somebody else who was quicker.
             return run, len(attempts) > 1
 
-    def await_end(self, run, changed, deadline):
+    def await_end(self, run: dict[str, Any], changed: bool, deadline: float) -> dict[str, Any]:
         while run["state"] not in FINISHED_RUN:
             remaining = deadline - self.clock()
             if remaining <= 0:
@@ -342,7 +349,9 @@ class DagRun:
                 self.time_is_over(run, changed, error)
         return run
 
-    def time_is_over(self, run, changed, error=None):
+    def time_is_over(
+        self, run: dict[str, Any], changed: bool, error: TransientError | None = None
+    ) -> NoReturn:
         try:
             if error is not None:
                 raise error
@@ -356,7 +365,7 @@ class DagRun:
             )
         raise DagRunError(message, self.result(run, tasks, changed))
 
-    def tasks(self, deadline):
+    def tasks(self, deadline: float) -> list[dict[str, Any]]:
         return summarize_tasks(
             self.patiently(
                 lambda: self.api.get_all(f"{self.run_path}/taskInstances", "task_instances", order_by="id"),
@@ -364,7 +373,7 @@ class DagRun:
             )
         )
 
-    def result(self, run, tasks, changed):
+    def result(self, run: dict[str, Any], tasks: list[dict[str, Any]], changed: bool) -> dict[str, Any]:
         return {
             "changed": changed,
             "dag_exists": True,
@@ -374,11 +383,11 @@ class DagRun:
             "tasks": tasks,
         }
 
-    def patiently(self, call, deadline):
+    def patiently(self, call: Callable[[], Any], deadline: float) -> Any:
         return self.api.patiently(call, deadline, self.clock, self.sleep)
 
 
-def check_params(params):
+def check_params(params: dict[str, Any]) -> None:
     """Says what is wrong with the options before anything is sent."""
     for name in ("timeout", "poll_interval"):
         if params[name] <= 0:
@@ -387,7 +396,8 @@ def check_params(params):
         raise DagRunError("dag_timeout must be 0 seconds or more")
     if params["logical_date"]:
         try:
-            aware = parse_time(params["logical_date"]).tzinfo is not None
+            moment = parse_time(params["logical_date"])
+            aware = moment is not None and moment.tzinfo is not None
         except ValueError:
             aware = False
         if not aware:
@@ -397,7 +407,7 @@ def check_params(params):
             )
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **argument_spec(),

@@ -81,7 +81,7 @@ seealso:
 EXAMPLES = r"""
 - name: Two workers for each queue, or fail
   airflowops.cluster.airflow_queue_membership:
-    broker_url: "redis://:{{ redis_cluster_password | urlencode }}@127.0.0.1:6379/0"
+    broker_url: "redis://:{{ redis_cluster_password | airflowops.cluster.url_quote }}@127.0.0.1:16379/0"
     broker_transport_options:
       global_keyprefix: "{airflow}:"
     queues:
@@ -144,7 +144,7 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.queue_membershi
 )
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "queues": {"type": "dict", "default": {}},

@@ -60,7 +60,11 @@ ansible_facts:
   description: The distribution, under the names that M(ansible.builtin.setup) gives it.
   returned: success
   type: dict
-  sample: {"distribution": "Debian", "distribution_version": "12", "distribution_major_version": "12", "os_family": "Debian"}
+  sample:
+    distribution: Debian
+    distribution_version: "12"
+    distribution_major_version: "12"
+    os_family: Debian
 clock_offset:
   description: The host's clock minus the controller's, in seconds. Positive where the host is ahead.
   returned: success
@@ -91,6 +95,11 @@ package_lists_age:
   returned: success
   type: int
   sample: 1800
+fqdn:
+  description: The name that the host gives itself, as Python's C(socket.getfqdn) tells it.
+  returned: success
+  type: str
+  sample: worker1.example.org
 listening:
   description: The TCP sockets that listen, by port and address.
   returned: success

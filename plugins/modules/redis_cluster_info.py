@@ -122,7 +122,7 @@ owner_of:
     port:
       description: Its port.
       type: int
-  sample: {key: "{airflow}:default", slot: 4437, id: 07c37dfeb235213a872192d90877d0cd55635b91, host:
+  sample: {key: "{airflow}:default", slot: 161, id: 07c37dfeb235213a872192d90877d0cd55635b91, host:
   10.0.0.11, port: 7000}
 unreachable:
   description: The nodes of O(nodes) that did not answer, each with the reason.

@@ -12,9 +12,9 @@ version_added: 0.1.0
 description:
   - Enables and starts several units at once and waits until all of them are ready, which takes as long as the
     slowest and not as long as the sum.
-  - Tells which running units were started before one of their files was last changed (RV(stale)), and restarts
-    those on request. As this is read off the host, a run that was interrupted between writing a file and
-    restarting the service is made good by the next one.
+  - Tells which running units were started before one of their files was last changed (RV(stale)), and
+    restarts those on request. As this is read off the host, a run that was interrupted between writing a
+    file and restarting the service is made good by the next one.
   - When a unit does not become ready, the error carries the end of its journal.
 author:
   - The airflowops.cluster maintainers (@airflowops)
@@ -59,8 +59,8 @@ attributes:
     description: Returns the plan and changes nothing.
     support: full
 notes:
-  - Fails with the unit's name, state and journal when it is not ready in O(timeout) seconds, has failed for good,
-    or was restarted by systemd three times meanwhile.
+  - Fails with the unit's name, state and journal when it is not ready in O(timeout) seconds, has failed for
+    good, or was restarted by systemd three times meanwhile.
 """
 
 EXAMPLES = r"""
@@ -88,7 +88,8 @@ plan:
   returned: always
   sample: ["enable redis-cluster@7000.service", "start redis-cluster@7000.service"]
 stale:
-  description: Units that ran with older files when the module looked, and still do unless O(restart) covers them.
+  description:
+    - Units that ran with older files when the module looked, and still do unless O(restart) covers them.
   type: list
   elements: str
   returned: always

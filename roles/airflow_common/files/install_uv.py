@@ -8,16 +8,16 @@ A virtualenv with a pip of its own would do the same in three times the CPU time
 
 from __future__ import annotations
 
-import glob
 import runpy
 import sys
 import sysconfig
+from pathlib import Path
 
 requirements, target = sys.argv[1:]
-wheels = glob.glob(f"{sysconfig.get_config_var('WHEEL_PKG_DIR')}/pip-*.whl")
+wheels = sorted(Path(str(sysconfig.get_config_var("WHEEL_PKG_DIR"))).glob("pip-*.whl"))
 if not wheels:
-    sys.exit("The distribution's pip for virtual environments is missing: install its package for Python's venv module.")
-sys.path.insert(0, wheels[0])
+    sys.exit("The distribution's pip for virtual environments is missing: install python3-venv or its like.")
+sys.path.insert(0, str(wheels[0]))
 sys.argv = ["pip", "install", "--quiet", "--disable-pip-version-check", "--no-cache-dir", "--no-compile"]
 sys.argv += ["--require-hashes", "--upgrade", "--target", target, "--requirement", requirements]
 runpy.run_module("pip", run_name="__main__")

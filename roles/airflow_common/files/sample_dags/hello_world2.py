@@ -18,6 +18,6 @@ with DAG(
     for queue in ("q1", "q2"):
         BashOperator(
             task_id=f"task_for_{queue}",
-            bash_command='echo "queue cloudwalker_%s served by $(hostname)"' % queue,
+            bash_command=f'echo "queue cloudwalker_{queue} served by $(hostname)"',
             queue=f"cloudwalker_{queue}",
         )

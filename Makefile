@@ -1,0 +1,48 @@
+# Everything a newcomer or a developer types. `make` alone lists it.
+TOPOLOGY ?= multi_node
+SUITE ?= all
+LAB := .venv/bin/molecule
+
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-down test lint unit integration sanity lab bench lock docs
+
+help: ## List the commands
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+
+demo: ## Bring a lab up, make the cluster, run the sample DAGs [TOPOLOGY=multi_node|single_node]
+	@tests/tools/bootstrap lab
+	@tests/tools/demo up $(TOPOLOGY)
+
+demo-down: ## End the demo's lab and leave nothing behind [TOPOLOGY=...]
+	@tests/tools/bootstrap lab
+	@tests/tools/demo down $(TOPOLOGY)
+
+test: ## Everything CI runs: lint, unit, integration, both topologies in the lab
+	@tests/tools/bootstrap lab
+	@.venv/bin/python tests/tools/run_tests.py
+
+lint: ## Linters alone
+	@tests/tools/bootstrap
+	@.venv/bin/python tests/tools/run_tests.py lint
+
+unit: ## Unit tests alone
+	@tests/tools/bootstrap
+	@.venv/bin/python tests/tools/run_tests.py unit
+
+integration: ## The modules against real servers on this machine
+	@tests/tools/bootstrap
+	@.venv/bin/python tests/tools/run_tests.py integration
+
+lab: ## One topology in the lab [TOPOLOGY=...]
+	@tests/tools/bootstrap lab
+	@.venv/bin/python tests/tools/run_tests.py $(TOPOLOGY)
+
+bench: ## Side-by-side measurements into docs/benchmarks.md [SUITE=converge|redis_form]
+	@tests/tools/bootstrap lab
+	@.venv/bin/python tests/benchmarks/$(SUITE).py
+
+lock: ## Make Airflow's lock file anew
+	@tests/tools/bootstrap
+	@cd roles/airflow_common/files/locks && for name in airflow-*.in uv.in; do \
+	  ../../../../.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	    --no-header --no-annotate "$$name" -o "$${name%.in}.txt"; done

@@ -1,0 +1,38 @@
+# Copyright (c) 2026 The airflowops.cluster maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One topology in the lab for all tests of a session. The files are run in the order of their numbers."""
+
+from __future__ import annotations
+
+import pytest
+from lab import Lab
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--topology", default="multi_node", help="multi_node or single_node")
+    parser.addoption(
+        "--keep", action="store_true", help="use the lab that is up, and leave it up (for work on the tests)"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    topology = config.getoption("--topology")
+    for item in items:
+        marker = item.get_closest_marker("topology")
+        if marker and topology not in marker.args:
+            item.add_marker(pytest.mark.skip(reason=f"needs the topology {' or '.join(marker.args)}"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "topology(name): runs in these topologies only")
+
+
+@pytest.fixture(scope="session")
+def lab(pytestconfig: pytest.Config) -> Lab:
+    return Lab(pytestconfig.getoption("--topology"))
+
+
+@pytest.fixture(scope="session")
+def keep(pytestconfig: pytest.Config) -> bool:
+    return pytestconfig.getoption("--keep")

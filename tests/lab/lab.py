@@ -1,0 +1,156 @@
+# Copyright (c) 2026 The airflowops.cluster maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A lab as the tests see it: its inventory, its hosts, its Airflow."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Callable
+
+import testinfra
+from ansible_collections.airflowops.cluster.plugins.module_utils.airflow_api import AirflowApi
+
+ROOT = Path(__file__).resolve().parents[2]
+PODMAN = ROOT / "molecule/shared/lab/podman"
+BIN = Path(sys.executable).parent
+
+
+class Lab:
+    def __init__(self, topology: str) -> None:
+        self.topology = topology
+        self.inventories = [ROOT / "molecule/shared/inventory", ROOT / "molecule" / topology / "inventory"]
+
+    def run(self, *command: str | Path, check: bool = True, timeout: float = 1200, **kwargs: Any) -> str:
+        """Runs a command in the checkout and returns what it printed; a failure shows it."""
+        environment = {
+            **os.environ,
+            "PATH": f"{BIN}:{os.environ['PATH']}",
+            "ANSIBLE_NOCOLOR": "1",
+            "NO_COLOR": "1",
+        }
+        environment.update(kwargs.pop("env", {}))
+        done = subprocess.run(
+            [str(word) for word in command],
+            cwd=kwargs.pop("cwd", ROOT),
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            timeout=timeout,
+        )
+        assert not check or done.returncode == 0, (
+            f"{command} ended with {done.returncode}:\n{done.stdout[-6000:]}"
+        )
+        return done.stdout
+
+    def playbook(self, playbook: str | Path, *arguments: str | Path, **kwargs: Any) -> str:
+        inventories = [word for inventory in self.inventories for word in ("-i", inventory)]
+        return self.run("ansible-playbook", *inventories, playbook, *arguments, **kwargs)
+
+    def molecule(self, action: str) -> str:
+        return self.run("molecule", action, "-s", self.topology)
+
+    def module(self, host: str, name: str, **arguments: Any) -> dict[str, Any]:
+        """Runs a module on a host, as root, and returns its result."""
+        inventories = [word for inventory in self.inventories for word in ("-i", inventory)]
+        text = self.run(
+            "ansible", *inventories, host, "-m", name, "-a", json.dumps(arguments),
+            env={"ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_LOAD_CALLBACK_PLUGINS": "1"},
+        )  # fmt: skip
+        return json.loads(text[text.index("{") :])
+
+    @functools.cached_property
+    def inventory(self) -> dict[str, Any]:
+        inventories = [word for inventory in self.inventories for word in ("-i", inventory)]
+        return json.loads(self.run("ansible-inventory", *inventories, "--list"))
+
+    def group(self, name: str) -> list[str]:
+        return sorted(self.inventory[name].get("hosts", []))
+
+    @functools.cached_property
+    def hosts(self) -> list[str]:
+        return sorted(self.inventory["_meta"]["hostvars"])
+
+    def variables(self, host: str) -> dict[str, Any]:
+        return self.inventory["_meta"]["hostvars"][host]
+
+    def address(self, host: str) -> str:
+        return self.variables(host)["ansible_host"]
+
+    @functools.cached_property
+    def name(self) -> str:
+        return self.variables(self.hosts[0])["lab_name"]
+
+    @property
+    def directory(self) -> Path:
+        return ROOT / ".lab" / self.name
+
+    def secret(self, name: str) -> str:
+        return (self.directory / "secrets" / name).read_text().strip()
+
+    @functools.cache  # noqa: B019 - one object lives as long as the session
+    def host(self, host: str) -> Any:
+        """The host for testinfra: over SSH, with sudo, as users reach theirs."""
+        return testinfra.get_host(
+            f"ssh://admin@{self.address(host)}",
+            sudo=True,
+            ssh_identity_file=str(self.directory / "id_ed25519"),
+            ssh_extra_args=f"-o UserKnownHostsFile={self.directory}/known_hosts -o ControlMaster=auto"
+            " -o ControlPersist=60s -o ConnectTimeout=5",
+        )
+
+    def podman(self, action: str, hosts: list[str], *arguments: str) -> None:
+        self.run(PODMAN, action, *arguments, *(f"{self.name}-{host}" for host in hosts))
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.address(self.group('nginx_lb')[0])}"
+
+    @functools.cached_property
+    def airflow(self) -> AirflowApi:
+        return AirflowApi.from_params(
+            {
+                "url": self.url,
+                "username": "admin",
+                "password": self.secret("admin"),
+                "validate_certs": True,
+                "ca_path": None,
+                "use_proxy": False,
+            }
+        )
+
+
+def wait_until(what: str, condition: Callable[[], Any], timeout: float, poll: float = 0.5) -> Any:
+    """The first true value of the condition, which may fail meanwhile; after the time-out, an error that says why."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            value, error = condition(), None
+            if value:
+                return value
+        except Exception as problem:
+            value, error = None, problem
+        assert time.monotonic() < deadline, f"not within {timeout} s: {what} (last: {error or value!r})"
+        time.sleep(poll)
+
+
+def recap(output: str) -> dict[str, dict[str, int]]:
+    """{host: {ok, changed, ...}} of the last PLAY RECAP in the output of ansible-playbook."""
+    text = output[output.rindex("PLAY RECAP") :]
+    return {
+        host: {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", counts)}
+        for host, counts in re.findall(r"^(\S+)\s+: (.*)$", text, re.MULTILINE)
+    }
+
+
+def changed(output: str) -> int:
+    return sum(counts["changed"] for counts in recap(output).values())

@@ -1,0 +1,219 @@
+# Copyright (c) 2026 The airflowops.cluster maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Looks at the cluster from the outside and on its hosts; `molecule verify` runs this file too."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import urllib.error
+import urllib.request
+
+import pytest
+from lab import Lab, wait_until
+
+MASTER_UNITS = ("airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer")
+
+
+def units_of(lab: Lab, host: str) -> list[str]:
+    """The units that a host must run, by its groups."""
+    variables = lab.variables(host)
+    units = []
+    if host in lab.group("redis_cluster"):
+        ports = variables.get("redis_cluster_ports", [7000, 7001])
+        units += [f"redis-cluster@{port}" for port in ports]
+    if host in lab.group("airflow_master"):
+        units += MASTER_UNITS
+    if host in lab.group("airflow_worker"):
+        units += [f"airflow-worker@{worker['name']}" for worker in variables["airflow_workers"]]
+        units += ["airflow-task-logs"]
+    if host in lab.group("flower"):
+        units += ["flower"]
+    if host in lab.group("nginx_lb"):
+        units += ["nginx"]
+    if {host} & {*lab.group("airflow_master"), *lab.group("airflow_worker"), *lab.group("flower")}:
+        units += ["haproxy"]
+    return units
+
+
+def redis_info(lab: Lab, **arguments: object) -> dict:
+    host = lab.group("redis_cluster")[0]
+    ports = lab.variables(host).get("redis_cluster_ports", [7000, 7001])
+    nodes = [
+        {"host": lab.address(name), "port": port} for name in lab.group("redis_cluster") for port in ports
+    ]
+    return lab.module(
+        host, "airflowops.cluster.redis_cluster_info", nodes=nodes, password=lab.secret("redis"), **arguments
+    )
+
+
+def test_units_run_and_start_at_boot(lab: Lab) -> None:
+    for host in lab.hosts:
+        for unit in units_of(lab, host):
+            service = lab.host(host).service(unit)
+            assert service.is_running, f"{unit} on {host}"
+            assert service.is_enabled, f"{unit} on {host}"
+
+
+def test_no_unit_has_failed(lab: Lab) -> None:
+    for host in lab.hosts:
+        assert lab.host(host).check_output("systemctl --failed --plain --no-legend") == ""
+
+
+def test_the_distributions_redis_stays_out(lab: Lab) -> None:
+    for host in lab.group("redis_cluster"):
+        assert not lab.host(host).socket("tcp://0.0.0.0:6379").is_listening
+        assert lab.host(host).service("redis-server").is_masked
+
+
+def test_redis_cli_agrees_with_the_module(lab: Lab) -> None:
+    info = redis_info(lab)
+    assert info["cluster_state"] == "ok"
+    assert info["slots_covered"] == 16384
+    host = lab.group("redis_cluster")[0]
+    node = info["topology"][0]
+    check = lab.host(host).run(
+        f"REDISCLI_AUTH={shlex.quote(lab.secret('redis'))} redis-cli --cluster check {node['host']}:{node['port']}"
+    )
+    assert check.rc == 0, check.stdout
+    assert "[OK] All 16384 slots covered." in check.stdout
+    assert check.stdout.count("M: ") == sum(node["role"] == "master" for node in info["topology"])
+    assert check.stdout.count("S: ") == sum(node["role"] == "replica" for node in info["topology"])
+    for node in info["topology"]:
+        assert node["id"] in check.stdout
+
+
+@pytest.mark.topology("multi_node")
+def test_no_replica_shares_a_host_with_its_master(lab: Lab) -> None:
+    topology = {node["id"]: node for node in redis_info(lab)["topology"]}
+    replicas = [node for node in topology.values() if node["role"] == "replica"]
+    assert len(replicas) == 3
+    for replica in replicas:
+        assert replica["host"] != topology[replica["master_id"]]["host"]
+    assert len({node["host"] for node in topology.values() if node["role"] == "master"}) == 3
+
+
+def test_redis_keeps_what_it_is_given(lab: Lab) -> None:
+    host = lab.group("redis_cluster")[0]
+    settings = lab.host(host).check_output(
+        f"REDISCLI_AUTH={shlex.quote(lab.secret('redis'))} redis-cli -p 7000"
+        " config get maxmemory-policy appendonly cluster-require-full-coverage"
+    )
+    assert "noeviction" in settings
+    assert "appendonly\nyes" in settings
+    refused = lab.host(host).run("redis-cli -p 7000 ping")
+    assert "NOAUTH" in refused.stdout + refused.stderr
+
+
+def test_endpoints_listen_on_loopback_alone(lab: Lab) -> None:
+    for host in lab.hosts:
+        if "haproxy" in units_of(lab, host):
+            for port in (16379, 15432, 18080):
+                assert lab.host(host).socket(f"tcp://127.0.0.1:{port}").is_listening, f"{port} on {host}"
+                assert not lab.host(host).socket(f"tcp://0.0.0.0:{port}").is_listening, f"{port} on {host}"
+
+
+def test_metastore_lets_only_airflow_in(lab: Lab) -> None:
+    host = lab.group("postgres_metastore")[0]
+    rules = lab.host(host).check_output("cat /etc/postgresql/*/main/pg_hba.conf")
+    allowed = {line.split()[3] for line in rules.splitlines() if line.startswith("host")}
+    airflow = {*lab.group("airflow_master"), *lab.group("airflow_worker"), *lab.group("flower")}
+    assert allowed == {f"{lab.address(name)}/32" for name in airflow}
+    assert "trust" not in rules
+    stored = lab.host(host).check_output(
+        "cd / && sudo -u postgres psql -Atc \"select rolpassword from pg_authid where rolname = 'airflow'\""
+    )
+    assert stored.startswith("SCRAM-SHA-256$")
+
+
+def test_secrets_are_readable_by_root_alone(lab: Lab) -> None:
+    for host in lab.hosts:
+        machine = lab.host(host)
+        if "haproxy" in units_of(lab, host):
+            assert machine.file("/etc/airflow/secrets.env").mode == 0o600
+            assert machine.file("/etc/airflow/secrets.env").user == "root"
+            assert lab.secret("redis") not in machine.file("/etc/airflow/airflow.cfg").content_string
+            assert machine.file("/etc/haproxy/haproxy.cfg").mode == 0o640
+        if host in lab.group("redis_cluster"):
+            assert machine.file("/etc/redis-cluster/redis.conf").mode == 0o640
+            assert machine.file("/var/lib/redis-cluster/7000").mode == 0o700
+
+
+def test_no_secret_in_a_process_list(lab: Lab) -> None:
+    secrets = [lab.secret(name) for name in ("redis", "postgres", "api", "jwt", "admin", "flower")]
+    for host in lab.hosts:
+        processes = lab.host(host).check_output("ps -ww -eo args")
+        for secret in secrets:
+            assert secret not in processes, host
+
+
+def test_airflow_command_simply_works(lab: Lab) -> None:
+    for host in (lab.group("airflow_master")[0], lab.group("airflow_worker")[0]):
+        assert lab.host(host).check_output("airflow version").strip().endswith("3.3.2")
+    master = lab.host(lab.group("airflow_master")[0])
+    assert master.run("airflow db check").rc == 0
+    assert "hello_world2" in master.check_output("airflow dags list")
+
+
+def test_every_part_is_healthy(lab: Lab) -> None:
+    with urllib.request.urlopen(f"{lab.url}/api/v2/monitor/health", timeout=10) as answer:
+        health = json.load(answer)
+    for part in ("metadatabase", "scheduler", "triggerer", "dag_processor"):
+        assert health[part]["status"] == "healthy", health
+
+
+def status(url: str) -> int:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_what_nginx_shows_and_what_it_hides(lab: Lab) -> None:
+    assert status(f"{lab.url}/api/v2/version") == 200
+    assert status(f"{lab.url}/api/v2/dags") == 401
+    assert status(f"{lab.url}/execution/health") == 404
+    assert status(f"{lab.url}/flower/") == 401
+    assert status(f"{lab.url}/flower/metrics") == 404
+    assert status(f"{lab.url}/flower/healthcheck") == 404
+
+
+def run_dag(lab: Lab, dag_id: str, **arguments: object) -> dict:
+    host = lab.group("nginx_lb")[0]
+    return lab.module(
+        host, "airflowops.cluster.airflow_dag_run",
+        url="http://127.0.0.1", username="admin", password=lab.secret("admin"), dag_id=dag_id, **arguments,
+    )  # fmt: skip
+
+
+def test_tasks_run_where_their_queue_is_served(lab: Lab) -> None:
+    served: dict[str, set[str]] = {}
+    for host in lab.group("airflow_worker"):
+        for worker in lab.variables(host)["airflow_workers"]:
+            for queue in worker["queues"]:
+                served.setdefault(queue, set()).add(host)
+    for dag_id, count in (("hello_world2", 2), ("test_ha_celery_workers", 9)):
+        run = run_dag(lab, dag_id)
+        assert run["state"] == "success"
+        assert len(run["tasks"]) == count
+        for task in run["tasks"]:
+            assert task["state"] == "success"
+            assert task["try_number"] == 1
+            assert task["host"] in served[task["queue"]], task
+
+
+def test_the_log_of_each_task_comes_from_its_worker(lab: Lab) -> None:
+    run = run_dag(lab, "hello_world2")
+    for task in run["tasks"]:
+        path = f"dags/hello_world2/dagRuns/{run['run_id']}/taskInstances/{task['task_id']}/logs/1"
+        # The worker writes the last lines when the task has ended.
+        content = wait_until(
+            f"the log of {task['task_id']}",
+            lambda path=path, task=task: (
+                text if f"served by {task['host']}" in (text := json.dumps(lab.airflow.get(path))) else None
+            ),
+            timeout=10,
+        )
+        assert "Could not read served logs" not in content
