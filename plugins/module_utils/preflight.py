@@ -99,7 +99,6 @@ JUDGED_BY_MEANING = {
     "redis_cluster_ports",
     "redis_cluster_replicas_per_master",
     "airflow_workers",
-    "airflow_worker_log_port",
     "airflow_required_queues",
 }
 

@@ -30,7 +30,7 @@ options:
   nodes:
     description:
       - Nodes to ask, any number of them. The answer of the first in this order that answers is returned.
-      - All of them are contacted at the same time, so that RV(unreachable) is complete.
+      - All of them are contacted at the same time, so that RV(unreachable_nodes) is complete.
   key:
     description:
       - A key, for which RV(owner_of) is returned. It need not exist.
@@ -124,7 +124,7 @@ owner_of:
       type: int
   sample: {key: "{airflow}:default", slot: 161, id: 07c37dfeb235213a872192d90877d0cd55635b91, host:
   10.0.0.11, port: 7000}
-unreachable:
+unreachable_nodes:
   description: The nodes of O(nodes) that did not answer, each with the reason.
   returned: success
   type: list
@@ -203,7 +203,7 @@ def look(params: dict[str, Any]) -> dict[str, Any]:
         "topology": topology,
         "slots_covered": slots_covered(first.members),
         "cluster_state": "ok" if first.cluster_ok else "fail",
-        "unreachable": unreachable,
+        "unreachable_nodes": unreachable,
     }
     if params["key"] is not None:
         slot = key_slot(params["key"])

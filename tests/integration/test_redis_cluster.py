@@ -173,7 +173,11 @@ class TestLife:
     def test_info(self, cluster: Cluster) -> None:
         result = run_module("redis_cluster_info", nodes=cluster.nodes[2:4])
         assert result["changed"] is False and "owner_of" not in result
-        assert (result["cluster_state"], result["slots_covered"], result["unreachable"]) == ("ok", 16384, [])
+        assert (result["cluster_state"], result["slots_covered"], result["unreachable_nodes"]) == (
+            "ok",
+            16384,
+            [],
+        )
         assert sorted(e["id"] for e in result["topology"]) == sorted(
             e["id"] for e in cluster.result["topology"]
         )
@@ -211,7 +215,9 @@ class TestLife:
         assert result.get("failed") is True
         assert str(down) in result["msg"] and "The other 5 nodes form a cluster" in result["msg"]
         info = run_module("redis_cluster_info", nodes=[down.node, *cluster.nodes], key="foo")
-        assert {(entry["host"], entry["port"]) for entry in info["unreachable"]} == {(down.host, down.port)}
+        assert {(entry["host"], entry["port"]) for entry in info["unreachable_nodes"]} == {
+            (down.host, down.port)
+        }
         assert info["owner_of"]["slot"] == 12182
         owner = cluster.by_id(info["owner_of"]["id"])
         assert (info["owner_of"]["host"], info["owner_of"]["port"]) == (owner.host, owner.port)

@@ -130,7 +130,7 @@ class Lab:
 
 
 def wait_until(what: str, condition: Callable[[], Any], timeout: float, poll: float = 0.5) -> Any:
-    """The first true value of the condition, which may fail meanwhile; after the time-out, an error that says why."""
+    """The first true value of the condition, which may fail meanwhile; after the time-out, an error."""
     deadline = time.monotonic() + timeout
     while True:
         try:

@@ -108,7 +108,7 @@ def test_the_slot_owner_is_killed_while_tasks_are_queued(lab: Lab) -> None:
         assert promoted["id"] != owner["id"], "no replica was promoted"
     finally:
         lab.host(host).run_expect([0], f"systemctl unmask --runtime {unit} && systemctl start {unit}")
-    wait_until("every node is back", lambda: not redis_info(lab)["unreachable"], timeout=60)
+    wait_until("every node is back", lambda: not redis_info(lab)["unreachable_nodes"], timeout=60)
 
 
 @pytest.mark.usefixtures("load_dag")
