@@ -1,0 +1,94 @@
+# Copyright (c) 2026 The airflowops.cluster maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a person sees through nginx, in a real browser.
+
+With AIRFLOWOPS_SCREENSHOTS=1 the pictures of the docs are made anew.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from lab import ROOT, Lab
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from test_2_verify import run_dag
+
+CHROMIUM = "/usr/bin/chromium"
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-sync",
+]
+SECONDS = 1000
+PATIENCE = 30 * SECONDS
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, lab: Lab) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, base_url=lab.url)
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    yield page
+    context.close()
+
+
+def picture(page: Page, name: str, tmp_path: Path) -> None:
+    directory = ROOT / "docs/images" if os.environ.get("AIRFLOWOPS_SCREENSHOTS") == "1" else tmp_path
+    directory.mkdir(exist_ok=True)
+    page.screenshot(path=directory / f"{name}.png")
+
+
+def test_log_in_and_list_the_dags(page: Page, lab: Lab, tmp_path: Path) -> None:
+    page.goto("/")
+    page.locator("input[name=username]").fill("admin")
+    page.locator("input[name=password]").fill(lab.secret("admin"))
+    page.locator("[type=submit]").first.click()
+    page.goto("/dags")
+    expect(page.get_by_text("hello_world2").first).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("test_ha_celery_workers").first).to_be_visible()
+    picture(page, "ui", tmp_path)
+
+
+def test_read_the_log_of_a_task_from_its_worker(page: Page, lab: Lab, tmp_path: Path) -> None:
+    run = run_dag(lab, "hello_world2")
+    (task,) = (task for task in run["tasks"] if task["queue"] == "cloudwalker_q2")
+    page.goto(f"/dags/hello_world2/runs/{run['run_id']}/tasks/{task['task_id']}")
+    expect(page.get_by_text(f"cloudwalker_q2 served by {task['host']}").first).to_be_visible(timeout=PATIENCE)
+    picture(page, "task-log", tmp_path)
+
+
+def test_the_rest_api_answers(page: Page, tmp_path: Path) -> None:
+    # The browser's own session is good for the API too.
+    page.goto("/api/v2/dags/hello_world2/dagRuns?limit=3&order_by=-id")
+    expect(page.locator("body")).to_contain_text(re.compile(r'"dag_id":\s*"hello_world2"'))
+    picture(page, "rest-api", tmp_path)
+
+
+def test_flower_shows_every_worker(browser: Browser, lab: Lab, tmp_path: Path) -> None:
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 640},
+        base_url=lab.url,
+        http_credentials={"username": "flower", "password": lab.secret("flower")},
+    )
+    page = context.new_page()
+    page.goto("/flower/workers")
+    for host in lab.group("airflow_worker"):
+        for worker in lab.variables(host)["airflow_workers"]:
+            expect(page.get_by_text(f"{worker['name']}@{host}").first).to_be_visible(timeout=PATIENCE)
+    picture(page, "flower", tmp_path)
+    context.close()

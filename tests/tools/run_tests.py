@@ -1,0 +1,124 @@
+# Copyright (c) 2026 The airflowops.cluster maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs the stages named (all, if none is) and closes with `N passed, N failed, N skipped`.
+
+Stages: lint, unit, integration, single_node, multi_node. A machine that cannot run containers leaves the two
+topologies out and says so; with AIRFLOWOPS_REQUIRE_LAB=1 that is a failure.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+LINTERS = {
+    "ruff check": ["ruff", "check", "."],
+    "ruff format": ["ruff", "format", "--check", "."],
+    "mypy": ["mypy"],
+    "yamllint": ["yamllint", "--strict", "."],
+    "ansible-lint": ["ansible-lint", "--offline"],
+    "ansible-test sanity": [sys.executable, "tests/tools/sanity"],
+    "changelog": ["antsibull-changelog", "lint"],
+    "syntax, prod": ["ansible-playbook", "site.yml", "-i", "inventories/prod", "--syntax-check"],
+    "syntax, single": [
+        "ansible-playbook",
+        "site.yml",
+        "-i",
+        "inventories/single_node",
+        "--syntax-check",
+    ],
+}
+TOPOLOGIES = ("single_node", "multi_node")
+
+
+@dataclass
+class Tally:
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    notes: list[str] = field(default_factory=list)
+
+
+def run(command: list[str]) -> int:
+    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}
+    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+
+
+def lint(tally: Tally) -> None:
+    for name, command in LINTERS.items():
+        print(f"-- {name}", flush=True)
+        if run(command) == 0:
+            tally.passed += 1
+        else:
+            tally.failed += 1
+            tally.notes.append(f"FAILED: {name}")
+
+
+def pytest(tally: Tally, *arguments: str) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        report = Path(directory) / "report.xml"
+        code = run([sys.executable, "-m", "pytest", *arguments, f"--junitxml={report}"])
+        if not report.exists():
+            tally.failed += 1
+            tally.notes.append(f"FAILED: pytest {' '.join(arguments)} ended with {code} and no report")
+            return
+        for suite in ET.parse(report).getroot().iter("testsuite"):
+            count = {key: int(suite.get(key, "0")) for key in ("tests", "failures", "errors", "skipped")}
+            bad = count["failures"] + count["errors"]
+            tally.failed += bad
+            tally.skipped += count["skipped"]
+            tally.passed += count["tests"] - bad - count["skipped"]
+
+
+def lab_obstacle() -> str | None:
+    """Why this machine cannot run lab hosts; nothing if it can."""
+    if os.geteuid() != 0:
+        return "the lab's hosts need root"
+    done = subprocess.run(
+        [ROOT / "molecule/shared/lab/podman", "info"], capture_output=True, text=True, check=False
+    )
+    return None if done.returncode == 0 else f"podman does not work here: {done.stderr.strip()[-300:]}"
+
+
+def lab(tally: Tally, topology: str) -> None:
+    obstacle = lab_obstacle()
+    if obstacle is None:
+        pytest(tally, "tests/lab", f"--topology={topology}", "--durations=10")
+    elif os.environ.get("AIRFLOWOPS_REQUIRE_LAB") == "1":
+        tally.failed += 1
+        tally.notes.append(f"FAILED: {topology} could not be tested: {obstacle}")
+    else:
+        tally.skipped += 1
+        tally.notes.append(f"SKIPPED: {topology}: {obstacle}")
+
+
+def main(stages: list[str]) -> int:
+    tally = Tally()
+    for stage in stages or ["lint", "unit", "integration", *TOPOLOGIES]:
+        print(f"\n==== {stage}", flush=True)
+        start = time.monotonic()
+        if stage == "lint":
+            lint(tally)
+        elif stage in TOPOLOGIES:
+            lab(tally, stage)
+        else:
+            pytest(tally, f"tests/{stage}")
+        print(f"==== {stage}: {time.monotonic() - start:.0f} s", flush=True)
+    print()
+    for note in tally.notes:
+        print(note)
+    print(f"{tally.passed} passed, {tally.failed} failed, {tally.skipped} skipped")
+    return 1 if tally.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
