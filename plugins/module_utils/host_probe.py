@@ -193,6 +193,15 @@ def disk_free(path: str = "/") -> int:
     return status.f_bavail * status.f_frsize
 
 
+def parse_dpkg_status(text: str) -> list[str]:
+    """The names of the installed packages, from the text of /var/lib/dpkg/status."""
+    names = []
+    for paragraph in text.split("\n\n"):
+        if "\nStatus: install ok installed" in paragraph and paragraph.startswith("Package: "):
+            names.append(paragraph[len("Package: ") : paragraph.index("\n")])
+    return sorted(set(names))
+
+
 def package_lists_age(directory: str = "/var/lib/apt/lists") -> int | None:
     """Seconds since apt's package lists were refreshed; none where there are none, or no apt."""
     kinds = ("_InRelease", "_Packages", "_Packages.lz4", "_Packages.xz")
@@ -209,6 +218,7 @@ def probe() -> dict[str, Any]:
         "fqdn": socket.getfqdn(),
         "memory_limit": memory_limit(),
         "package_lists_age": package_lists_age(),
+        "packages": parse_dpkg_status(read_text("/var/lib/dpkg/status")),
         "memory_total": parse_meminfo(read_text("/proc/meminfo")),
         "os": parse_os_release(read_text("/etc/os-release") or read_text("/usr/lib/os-release")),
         "privileged": os.geteuid() == 0,

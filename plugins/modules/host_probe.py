@@ -95,6 +95,12 @@ package_lists_age:
   returned: success
   type: int
   sample: 1800
+packages:
+  description: Names of the installed packages, on hosts of the Debian family.
+  returned: success
+  type: list
+  elements: str
+  sample: ["openssh-server", "python3"]
 fqdn:
   description: The name that the host gives itself, as Python's C(socket.getfqdn) tells it.
   returned: success

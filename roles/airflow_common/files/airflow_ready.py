@@ -8,17 +8,25 @@
     airflow_ready.py job SchedulerJob|TriggererJob|DagProcessorJob
     airflow_ready.py worker NAME@HOST KEY_PREFIX
 
+or tells at once, by its exit code, whether the metastore's schema is the one this Airflow wants:
+
+    airflow_ready.py schema
+
 There is no limit of its own: the unit's TimeoutStartSec= ends it. Airflow
 itself is not imported, as that alone takes seconds of CPU time.
 """
 
 from __future__ import annotations
 
+import http.client
 import os
+import re
 import socket
 import sys
+import sysconfig
 import time
 import urllib.request
+from pathlib import Path
 
 POLL_SECONDS = 0.25
 
@@ -28,7 +36,7 @@ def http_ready(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:
             return answer.status == 200
-    except OSError:
+    except (OSError, http.client.HTTPException):
         return False
 
 
@@ -41,14 +49,20 @@ def port_ready(port: int) -> bool:
         return False
 
 
+def metastore_url() -> str:
+    """The metastore's URL as libpq reads it."""
+    return os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace(
+        "postgresql+psycopg2://", "postgresql://"
+    )
+
+
 def job_ready(job_type: str, since: float) -> bool:
     """True if a job of the type, started on this host not before `since`, has sent a heartbeat."""
     import psycopg2
 
     names = list({socket.getfqdn(), socket.gethostname()})
-    url = os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("postgresql+psycopg2://", "postgresql://")
     try:
-        connection = psycopg2.connect(url, connect_timeout=2)
+        connection = psycopg2.connect(metastore_url(), connect_timeout=2)
     except psycopg2.OperationalError:
         return False
     try:
@@ -82,8 +96,48 @@ def worker_ready(name: str, key_prefix: str) -> bool:
         return False
 
 
+# Where migrations lie below site-packages, and the table that holds the revision reached.
+MIGRATIONS = {
+    "alembic_version": "airflow/migrations/versions",
+    "alembic_version_fab": "airflow/providers/fab/migrations/versions",
+}
+REVISION = re.compile(r"""^(down_)?revision\s*(?::[^=]*)?=\s*["']([^"']+)["']""", re.MULTILINE)
+
+
+def newest_revisions(directory: Path) -> set[str]:
+    """The revisions that no other one builds on, read from the migrations without running them."""
+    revisions, built_on = set(), set()
+    for path in directory.glob("*.py"):
+        for down, name in REVISION.findall(path.read_text(encoding="utf-8")):
+            (built_on if down else revisions).add(name)
+    return revisions - built_on
+
+
+def schema_current() -> bool:
+    """True if the metastore has reached the newest revision of Airflow and of its user management."""
+    import psycopg2
+
+    packages = Path(sysconfig.get_path("purelib"))
+    connection = psycopg2.connect(metastore_url(), connect_timeout=5)
+    try:
+        for table, directory in MIGRATIONS.items():
+            newest = newest_revisions(packages / directory)
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT to_regclass(%s)", (table,))
+                if cursor.fetchone()[0] is None:
+                    return False
+                cursor.execute(f"SELECT version_num FROM {table}")
+                if not newest or {row[0] for row in cursor.fetchall()} != newest:
+                    return False
+        return True
+    finally:
+        connection.close()
+
+
 def main(arguments: list[str]) -> int:
     kind, *rest = arguments
+    if kind == "schema":
+        return 0 if schema_current() else 1
     # The unit's main process was started just before this one.
     since = time.time() - 10
     checks = {
