@@ -96,7 +96,7 @@ def debian13_tree() -> Path:
             "--format=directory",
             f"--include={packages}",
         ]
-        command += [f"--keyring={keyring}", "trixie", str(part), "http://deb.debian.org/debian"]
+        command += [f"--keyring={keyring}", "trixie", str(part)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
         if done.returncode:
             raise Unavailable(
