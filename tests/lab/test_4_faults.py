@@ -112,7 +112,7 @@ def test_the_slot_owner_is_killed_while_tasks_are_queued(lab: Lab) -> None:
     unit = f"redis-cluster@{owner['port']}"
     lab.host(host).run_expect([0], f"systemctl mask --runtime {unit} && systemctl kill --signal=KILL {unit}")
     try:
-        load.all_done(timeout=240)
+        load.all_done(timeout=300)
         promoted = redis_info(lab, key="{airflow}:x")["owner_of"]
         assert promoted["id"] != owner["id"], "no replica was promoted"
     finally:
@@ -131,11 +131,11 @@ def test_the_whole_broker_is_gone_for_twenty_seconds(lab: Lab) -> None:
         ports = lab.variables(hosts[0]).get("redis_cluster_ports", [7000, 7001])
         units = " ".join(f"redis-cluster@{port}" for port in ports)
         list(pool.map(lambda host: lab.host(host).run_expect([0], f"systemctl start {units}"), hosts))
-    load.all_done(timeout=240)
+    load.all_done(timeout=300)
 
 
 def test_tasks_that_ran_all_the_while_have_succeeded(long_tasks: Load) -> None:
-    long_tasks.all_done(timeout=240)
+    long_tasks.all_done(timeout=300)
 
 
 def test_every_host_reboots(lab: Lab) -> None:
