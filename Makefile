@@ -1,10 +1,9 @@
 # Everything a newcomer or a developer types. `make` alone lists it.
 TOPOLOGY ?= multi_node
-SUITE ?= all
-LAB := .venv/bin/molecule
+SUITE ?= converge
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test lint unit integration sanity lab bench lock docs
+.PHONY: help demo demo-down test lint unit integration lab bench lock
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -37,7 +36,7 @@ lab: ## One topology in the lab [TOPOLOGY=...]
 	@tests/tools/bootstrap lab
 	@.venv/bin/python tests/tools/run_tests.py $(TOPOLOGY)
 
-bench: ## Side-by-side measurements into docs/benchmarks.md [SUITE=converge|redis_form]
+bench: ## Side-by-side measurements; converge writes docs/benchmarks.md [SUITE=converge|redis_form]
 	@tests/tools/bootstrap lab
 	@.venv/bin/python tests/benchmarks/$(SUITE).py
 
