@@ -50,8 +50,8 @@ notes:
   - While replicas are attached, the module sets C(repl-diskless-sync-delay) of their masters to 0, which
     otherwise makes an empty cluster wait 5 seconds, and then puts the earlier value back. Without the
     permission to use C(CONFIG) it waits.
-  - While new masters take up their slots, it likewise lowers their C(cluster-node-timeout) to 500 milliseconds
-    for a moment. If the module is killed in between, the altered values stay until that server restarts.
+  - While new masters take up their slots, it likewise lowers their C(cluster-node-timeout) to 500 ms for a
+    moment. If the module is killed in between, the altered values stay until that server restarts.
   - The nodes must reach each other on the cluster bus, by default port + 10000. On a host with several
     addresses set C(cluster-announce-ip) to the one that is listed.
   - Moving slots, removing nodes and repairing a damaged cluster are not done by this version.
