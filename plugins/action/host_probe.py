@@ -44,7 +44,10 @@ class ActionModule(ActionBase):
         )
         after = time.time()
         if "os" in result:
-            result["ansible_facts"] = distribution_facts(result["os"])
+            result["ansible_facts"] = {
+                **distribution_facts(result["os"]),
+                "architecture": result["architecture"],
+            }
         if "clock_start" in result and "clock_end" in result:
             before, after = self._module_ran or (before, after)
             offset, uncertainty = clock_offset(before, result["clock_start"], result["clock_end"], after)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 import shlex
 import socket
@@ -213,6 +214,7 @@ def package_lists_age(directory: str = "/var/lib/apt/lists") -> int | None:
 def probe() -> dict[str, Any]:
     """All that the module reports of the host, apart from the clock."""
     return {
+        "architecture": platform.machine(),
         "disk_free": disk_free(),
         "listening": listening_ports(),
         "fqdn": socket.getfqdn(),

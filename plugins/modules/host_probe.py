@@ -57,7 +57,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 ansible_facts:
-  description: The distribution, under the names that M(ansible.builtin.setup) gives it.
+  description: Distribution and architecture, under the names that M(ansible.builtin.setup) gives them.
   returned: success
   type: dict
   sample:
@@ -65,6 +65,12 @@ ansible_facts:
     distribution_version: "12"
     distribution_major_version: "12"
     os_family: Debian
+    architecture: x86_64
+architecture:
+  description: The machine's architecture as the kernel names it.
+  returned: success
+  type: str
+  sample: x86_64
 clock_offset:
   description: The host's clock minus the controller's, in seconds. Positive where the host is ahead.
   returned: success

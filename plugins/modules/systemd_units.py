@@ -113,7 +113,10 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.systemd_units i
     units_to_reload,
 )
 
-POLL_SECONDS = 0.2
+# A look costs some hundredths of a CPU second, which services on their way up need more.
+FIRST_POLL_SECONDS = 0.2
+LAST_POLL_SECONDS = 1.0
+POLL_GROWTH = 1.2
 GIVE_UP_AFTER_RESTARTS = 3
 JOURNAL_LINES = 40
 
@@ -147,6 +150,7 @@ def journal(module: AnsibleModule, name: str) -> str:
 
 def wait_until_active(module: AnsibleModule, names: list[str], timeout: int) -> list[Unit]:
     deadline = time.monotonic() + timeout
+    pause = FIRST_POLL_SECONDS
     before = {unit.name: unit.restarts for unit in observe(module, names)}
     while True:
         units = observe(module, names)
@@ -166,7 +170,8 @@ def wait_until_active(module: AnsibleModule, names: list[str], timeout: int) -> 
                     for unit in lost or waiting
                 )
             )
-        time.sleep(POLL_SECONDS)
+        time.sleep(pause)
+        pause = min(pause * POLL_GROWTH, LAST_POLL_SECONDS)
 
 
 def run(module: AnsibleModule) -> dict:

@@ -95,9 +95,16 @@ sleep 1
 REDISCLI_AUTH=$password redis-cli --cluster create $net.11:7000 $net.12:7000 $net.13:7000 \
   $net.11:7001 $net.12:7001 $net.13:7001 --cluster-replicas 1 --cluster-yes
 E5
-owner=$(ssh "${options[@]}" admin@$net.11 "REDISCLI_AUTH=$password redis-cli -p 7000 cluster nodes" |
-  awk -v slot="$(ssh "${options[@]}" admin@$net.11 "REDISCLI_AUTH=$password redis-cli -p 7000 cluster keyslot '{airflow}'")" \
-    '$3 ~ /master/ { split($9, r, "-"); if (slot >= r[1] + 0 && slot <= r[2] + 0) { split($2, a, "@"); print a[1] } }')
+slot=$(ssh "${options[@]}" admin@$net.11 "REDISCLI_AUTH=$password redis-cli -p 7000 cluster keyslot '{airflow}'")
+# Right after the creation a node may not know every other's slots yet.
+for _ in $(seq 50); do
+  owner=$(ssh "${options[@]}" admin@$net.11 "REDISCLI_AUTH=$password redis-cli -p 7000 cluster nodes" |
+    awk -v slot="$slot" '$3 ~ /master/ { split($9, r, "-")
+      if (slot >= r[1] + 0 && slot <= r[2] + 0) { split($2, a, "@"); print a[1] } }')
+  [ -n "$owner" ] && break
+  sleep 0.2
+done
+[ -n "$owner" ] || { echo "No Redis node owns slot $slot." >&2; exit 1; }
 
 # 4. A virtualenv with Airflow on every Airflow host; the same packages as ours, by pip
 grep -oE '^[A-Za-z0-9._-]+==[^ ]+( ;.*[^\\ ])?' "$lock" >"$lab/requirements.txt"

@@ -61,8 +61,7 @@ def test_second_run_from_the_checkout_changes_nothing(lab: Lab) -> None:
 
 
 def test_second_run_is_short() -> None:
-    """A third is the alarm; the aim is a quarter, measured by `make bench SUITE=converge`."""
-    assert seconds["second"] <= seconds["first"] / 3, seconds
+    assert seconds["second"] <= seconds["first"] / 4, seconds
 
 
 def test_check_mode_on_the_running_cluster(lab: Lab) -> None:

@@ -40,10 +40,10 @@ def http_ready(url: str) -> bool:
         return False
 
 
-def port_ready(port: int) -> bool:
+def port_ready(port: str) -> bool:
     """True if something listens on the port."""
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=2):
+        with socket.create_connection(("127.0.0.1", int(port)), timeout=2):
             return True
     except OSError:
         return False
@@ -56,27 +56,34 @@ def metastore_url() -> str:
     )
 
 
-def job_ready(job_type: str, since: float) -> bool:
-    """True if a job of the type, started on this host not before `since`, has sent a heartbeat."""
-    import psycopg2
+class JobReady:
+    """True if a job of the type, started on this host not before `since`, has sent a heartbeat.
 
-    names = list({socket.getfqdn(), socket.gethostname()})
-    try:
-        connection = psycopg2.connect(metastore_url(), connect_timeout=2)
-    except psycopg2.OperationalError:
-        return False
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT 1 FROM job WHERE job_type = %s AND state = 'running' AND hostname = ANY(%s)"
-                " AND start_date >= to_timestamp(%s) AND latest_heartbeat IS NOT NULL LIMIT 1",
-                (job_type, names, since),
-            )
-            return cursor.fetchone() is not None
-    except psycopg2.Error:
-        return False
-    finally:
-        connection.close()
+    Keeps its connection: to log in at every look would cost more than the service's start.
+    """
+
+    def __init__(self, since: float) -> None:
+        self.since = since
+        self.names = list({socket.getfqdn(), socket.gethostname()})
+        self.connection = None
+
+    def __call__(self, job_type: str) -> bool:
+        import psycopg2
+
+        try:
+            if self.connection is None:
+                self.connection = psycopg2.connect(metastore_url(), connect_timeout=2)
+                self.connection.autocommit = True
+            with self.connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT 1 FROM job WHERE job_type = %s AND state = 'running' AND hostname = ANY(%s)"
+                    " AND start_date >= to_timestamp(%s) AND latest_heartbeat IS NOT NULL LIMIT 1",
+                    (job_type, self.names, self.since),
+                )
+                return cursor.fetchone() is not None
+        except psycopg2.Error:
+            self.connection = None
+            return False
 
 
 def worker_ready(name: str, key_prefix: str) -> bool:
@@ -140,13 +147,8 @@ def main(arguments: list[str]) -> int:
         return 0 if schema_current() else 1
     # The unit's main process was started just before this one.
     since = time.time() - 10
-    checks = {
-        "http": lambda: http_ready(rest[0]),
-        "port": lambda: port_ready(int(rest[0])),
-        "job": lambda: job_ready(rest[0], since),
-        "worker": lambda: worker_ready(rest[0], rest[1]),
-    }
-    while not checks[kind]():
+    check = {"http": http_ready, "port": port_ready, "job": JobReady(since), "worker": worker_ready}[kind]
+    while not check(*rest):
         time.sleep(POLL_SECONDS)
     return 0
 

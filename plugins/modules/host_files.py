@@ -1,0 +1,265 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The airflowops.cluster maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: host_files
+short_description: Write all files, folders and links of a part in one round trip
+version_added: 0.1.0
+description:
+  - Brings folders, files and symbolic links, in this order, to the wanted state.
+  - M(ansible.builtin.template) costs two to six round trips a file, and these are most of the time of a run
+    that changes nothing. This costs one for all files.
+  - Every content is validated before the first file is written, so that a mistake leaves all as they were.
+  - The content is rendered by the caller, for example with P(ansible.builtin.template#lookup).
+author:
+  - The airflowops.cluster maintainers (@airflowops)
+options:
+  files:
+    description: What there has to be. A folder stands before those within it.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      path:
+        description: Where. Missing parent folders are an error.
+        type: path
+        required: true
+      content:
+        description: A file's whole content.
+        type: str
+      secret_content:
+        description: Likewise, of a file that holds secrets. Shown neither in logs nor in differences.
+        type: str
+      target:
+        description: What a symbolic link points to. Replaced in one step, nobody ever finds it missing.
+        type: path
+      directory:
+        description: Whether it is a folder.
+        type: bool
+        default: false
+      owner:
+        description: Name of the owner. Not used for links.
+        type: str
+        default: root
+      group:
+        description: Name of the group. Not used for links.
+        type: str
+        default: root
+      mode:
+        description:
+          - Permissions, in octal digits. Not used for links.
+          - The default is V(0755) for folders and V(0644) for files.
+        type: str
+      validate:
+        description: Command that tells whether the content is sound, with V(%s) for the file to look at.
+        type: str
+      backup:
+        description: Whether to keep a copy, dated, of a file whose content is replaced.
+        type: bool
+        default: false
+attributes:
+  check_mode:
+    description: Tells what would change. Contents are not validated.
+    support: full
+  diff_mode:
+    description: Shows each file's change, except of those with O(files[].secret_content).
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Write a service's files
+  airflowops.cluster.host_files:
+    files:
+      - path: /etc/example
+        directory: true
+        mode: "0750"
+      - path: /etc/example/example.conf
+        content: "{{ lookup('ansible.builtin.template', 'example.conf.j2') }}"
+      - path: /etc/example/secrets.env
+        secret_content: "{{ lookup('ansible.builtin.template', 'secrets.env.j2') }}"
+        mode: "0600"
+      - path: /opt/example/current
+        target: /opt/example/versions/2
+"""
+
+RETURN = r"""
+changed_paths:
+  description: Paths that were changed, or in check mode would be.
+  type: list
+  elements: str
+  returned: always
+"""
+
+import os
+import shlex
+import tempfile
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.common.text.converters import to_bytes, to_text
+
+
+class FilesError(Exception):
+    """A wish that cannot be met; nothing was written on its behalf."""
+
+
+def wanted_content(entry: dict) -> str | None:
+    return entry["content"] if entry["content"] is not None else entry["secret_content"]
+
+
+def read(path: str) -> bytes | None:
+    """A regular file's content; None where there is none. Other kinds of files are not ours to replace."""
+    if not os.path.lexists(path):
+        return None
+    if Path(path).is_symlink() or not Path(path).is_file():
+        raise FilesError(f"{path} is not a regular file: it was left as it is. Move it away.")
+    return Path(path).read_bytes()
+
+
+def check_form(entry: dict) -> None:
+    kinds = [name for name in ("content", "secret_content", "target") if entry[name] is not None]
+    if entry["directory"]:
+        kinds.append("directory")
+    if len(kinds) != 1:
+        raise FilesError(
+            f"{entry['path']}: give one of content, secret_content, target and directory, not {len(kinds)}."
+        )
+
+
+def attributes(module: AnsibleModule, entry: dict, path: str) -> bool:
+    """Gives `path` the entry's owner and permissions; tells whether that was needed."""
+    wanted = {
+        "owner": entry["owner"],
+        "group": entry["group"],
+        "mode": entry["mode"] or ("0755" if entry["directory"] else "0644"),
+    }
+    # The security context is that of the place where it will lie.
+    wanted = {**module.load_file_common_arguments(wanted, path=entry["path"]), "path": path}
+    return module.set_fs_attributes_if_different(wanted, False)
+
+
+def make_directory(module: AnsibleModule, entry: dict) -> bool:
+    path = entry["path"]
+    if Path(path).is_dir():
+        return attributes(module, entry, path)
+    if os.path.lexists(path):
+        raise FilesError(f"{path} is not a folder: it was left as it is. Move it away.")
+    if not module.check_mode:
+        Path(path).mkdir(0o700)
+        attributes(module, entry, path)
+    return True
+
+
+def make_link(module: AnsibleModule, entry: dict) -> bool:
+    path, target = entry["path"], entry["target"]
+    if Path(path).is_symlink() and os.readlink(path) == target:
+        return False
+    if os.path.lexists(path) and not Path(path).is_symlink():
+        raise FilesError(f"{path} is not a link: it was left as it is. Move it away.")
+    if not module.check_mode:
+        beside = Path(f"{path}.new")
+        beside.unlink(missing_ok=True)
+        beside.symlink_to(target)
+        beside.rename(path)
+    return True
+
+
+def stage(module: AnsibleModule, entry: dict) -> str:
+    """Writes the content beside its place, readable by its owner alone, and validates it."""
+    folder, name = os.path.split(entry["path"])
+    descriptor, path = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
+    # Removed when the module ends, unless it was moved by then.
+    module.add_cleanup_file(path)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(to_bytes(wanted_content(entry)))
+    if entry["validate"]:
+        rc, out, err = module.run_command(entry["validate"].replace("%s", shlex.quote(path)))
+        if rc != 0:
+            raise FilesError(
+                f"{entry['path']} would not be sound, no file was written. `{entry['validate']}` says: "
+                f"{(err or out).strip()}"
+            )
+    return path
+
+
+def put(module: AnsibleModule, entry: dict, staged: str) -> None:
+    path = entry["path"]
+    # Before it is moved: its readers never find it with other permissions.
+    attributes(module, entry, staged)
+    if entry["backup"] and os.path.lexists(path):
+        module.backup_local(path)
+    Path(staged).rename(path)
+
+
+def difference(entry: dict, before: bytes | None) -> dict:
+    secret = entry["secret_content"] is not None
+    return {
+        "before_header": entry["path"],
+        "after_header": entry["path"],
+        "before": "" if before is None else "(secret)\n" if secret else to_text(before, errors="replace"),
+        "after": "(secret, changed)\n" if secret else entry["content"],
+    }
+
+
+def run(module: AnsibleModule) -> dict:
+    entries = module.params["files"]
+    for entry in entries:
+        check_form(entry)
+    folders = [entry for entry in entries if entry["directory"]]
+    links = [entry for entry in entries if entry["target"] is not None]
+    files = [entry for entry in entries if wanted_content(entry) is not None]
+
+    changed = [entry["path"] for entry in folders if make_directory(module, entry)]
+    before = {entry["path"]: read(entry["path"]) for entry in files}
+    to_write = [entry for entry in files if before[entry["path"]] != to_bytes(wanted_content(entry))]
+    if not module.check_mode:
+        for entry, staged in [(entry, stage(module, entry)) for entry in to_write]:
+            put(module, entry, staged)
+    changed += [entry["path"] for entry in to_write]
+    changed += [
+        entry["path"] for entry in files if entry not in to_write and attributes(module, entry, entry["path"])
+    ]
+    changed += [entry["path"] for entry in links if make_link(module, entry)]
+    return {
+        "changed": bool(changed),
+        "changed_paths": changed,
+        "diff": [difference(entry, before[entry["path"]]) for entry in to_write],
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "files": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {
+                    "path": {"type": "path", "required": True},
+                    "content": {"type": "str"},
+                    "secret_content": {"type": "str", "no_log": True},
+                    "target": {"type": "path"},
+                    "directory": {"type": "bool", "default": False},
+                    "owner": {"type": "str", "default": "root"},
+                    "group": {"type": "str", "default": "root"},
+                    "mode": {"type": "str"},
+                    "validate": {"type": "str"},
+                    "backup": {"type": "bool", "default": False},
+                },
+            },
+        },
+        supports_check_mode=True,
+    )
+    try:
+        result = run(module)
+    except (FilesError, OSError) as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+# Copyright (c) 2026 The airflowops.cluster maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Makes a release, a virtualenv of what a lock file names, or takes one over from a host that has made it.
+
+    release.py make LOCKS LOCK RELEASE
+    release.py pack RELEASE ARCHIVE
+    release.py take URL SHA256 RELEASE
+
+LOCKS: folder that holds uv.txt and the lock file LOCK; uv goes into a folder beside it.
+RELEASE: folder of the virtualenv. It lies at the same path on every host, as its scripts name it.
+ARCHIVE: tar file to write; its SHA-256 is printed. Not compressed: hosts of one cluster are near each other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import urllib.request
+from pathlib import Path
+from typing import BinaryIO
+
+BLOCK = 1 << 20
+CONNECT_TIMEOUT = 10
+
+
+def install_uv(locks: Path, target: Path) -> None:
+    """With the pip that the distribution keeps for venv: one of its own would cost thrice the CPU time."""
+    wheels = sorted(Path(str(sysconfig.get_config_var("WHEEL_PKG_DIR"))).glob("pip-*.whl"))
+    if not wheels:
+        sys.exit("The distribution's pip for virtual environments is missing: install python3-venv.")
+    command = [sys.executable, wheels[0] / "pip", "install", "--quiet", "--disable-pip-version-check"]
+    command += ["--no-cache-dir", "--no-compile", "--require-hashes", "--upgrade", "--target", target]
+    subprocess.run([*command, "--requirement", locks / "uv.txt"], check=True)
+
+
+def make(locks: Path, lock: str, release: Path) -> None:
+    """Also mends a release that was left half made."""
+    install_uv(locks, locks.parent / "uv")
+    uv = locks.parent / "uv/bin/uv"
+    python = f"--python={sys.executable}"
+    subprocess.run([uv, "venv", "--quiet", "--allow-existing", python, release], check=True)
+    # Services cannot write into it: uncompiled, it would be compiled at every start.
+    command = [uv, "pip", "sync", "--quiet", "--no-cache", "--require-hashes", "--compile-bytecode"]
+    # The host's own CA certificates count, a site's CA among them.
+    environment = {"UV_SYSTEM_CERTS": "true", **os.environ}
+    subprocess.run([*command, f"--python={release}/bin/python", locks / lock], check=True, env=environment)
+
+
+def copy(source: BinaryIO, target: BinaryIO) -> str:
+    """Copies to the end; returns the SHA-256."""
+    digest = hashlib.sha256()
+    while block := source.read(BLOCK):
+        digest.update(block)
+        target.write(block)
+    return digest.hexdigest()
+
+
+def pack(release: Path, archive: Path) -> None:
+    archive.parent.mkdir(mode=0o755, exist_ok=True)
+    tar = ["tar", "--create", "--owner=0", "--group=0", f"--directory={release}", "."]
+    with subprocess.Popen(tar, stdout=subprocess.PIPE) as process, archive.open("wb") as target:
+        assert process.stdout is not None
+        digest = copy(process.stdout, target)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, tar)
+    archive.chmod(0o644)
+    print(digest)
+
+
+def take(url: str, sha256: str, release: Path) -> None:
+    """In its place only when it is whole and what the other host packed."""
+    if release.exists():
+        # Services may run from it.
+        sys.exit(f"{release} exists: it is to be mended in place.")
+    beside = release.with_name(f"{release.name}.partial")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir()
+    # No proxy: it comes from a neighbour.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        tar = ["tar", "--extract", "--same-permissions", f"--directory={beside}"]
+        source = opener.open(url, timeout=CONNECT_TIMEOUT)
+        with source, subprocess.Popen(tar, stdin=subprocess.PIPE) as process:
+            assert process.stdin is not None
+            digest = copy(source, process.stdin)
+        if process.returncode:
+            raise subprocess.CalledProcessError(process.returncode, tar)
+        if digest != sha256:
+            sys.exit(f"What {url} gave is not what was packed there: SHA-256 {digest} instead of {sha256}.")
+        beside.rename(release)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def main(action: str, *arguments: str) -> None:
+    if action == "make":
+        make(Path(arguments[0]), arguments[1], Path(arguments[2]))
+    elif action == "pack":
+        pack(Path(arguments[0]), Path(arguments[1]))
+    elif action == "take":
+        take(arguments[0], arguments[1], Path(arguments[2]))
+    else:
+        sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    try:
+        main(*sys.argv[1:])
+    except subprocess.CalledProcessError as error:
+        # What the tool said stands above.
+        sys.exit(f"{error.cmd[0]} ended with {error.returncode}.")
+    except OSError as error:
+        sys.exit(str(error))

@@ -1,0 +1,139 @@
+# Copyright (c) 2026 The airflowops.cluster maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module host_files on real files, run as Ansible runs it."""
+
+from __future__ import annotations
+
+import grp
+import json
+import os
+import pwd
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis_servers import run_module
+
+OWNER = {"owner": pwd.getpwuid(os.getuid()).pw_name, "group": grp.getgrgid(os.getgid()).gr_name}
+
+
+def write(*files: dict[str, Any], **options: Any) -> dict[str, Any]:
+    return run_module("host_files", files=[{**OWNER, **file} for file in files], **options)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.lstat().st_mode)
+
+
+@pytest.fixture
+def wish(tmp_path: Path) -> list[dict[str, Any]]:
+    """One of each kind, the link and the file before the folder they lie in."""
+    folder = tmp_path / "folder"
+    return [
+        {"path": str(folder / "current"), "target": str(folder / "a")},
+        {"path": str(folder / "a"), "content": "one\n", "mode": "0640"},
+        {"path": str(folder / "b"), "secret_content": "hunter2\n", "mode": "0600"},
+        {"path": str(folder), "directory": True, "mode": "0750"},
+    ]
+
+
+def test_makes_all_and_then_finds_nothing_to_do(wish: list[dict[str, Any]], tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    planned = write(*wish, check=True)
+    assert not folder.exists()
+    result = write(*wish)
+    assert (
+        set(result["changed_paths"]) == set(planned["changed_paths"]) == {str(file["path"]) for file in wish}
+    )
+    assert (folder / "a").read_text() == "one\n"
+    assert (folder / "b").read_text() == "hunter2\n"
+    assert (folder / "current").readlink() == folder / "a"
+    assert [mode(folder), mode(folder / "a"), mode(folder / "b")] == [0o750, 0o640, 0o600]
+    assert sorted(path.name for path in folder.iterdir()) == ["a", "b", "current"]
+    changed_at = (folder / "a").stat().st_mtime_ns
+    again = write(*wish)
+    assert again["changed"] is False
+    assert again["changed_paths"] == again["diff"] == []
+    assert (folder / "a").stat().st_mtime_ns == changed_at
+
+
+def test_permissions_alone_are_set_right_without_touching_the_content(
+    wish: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    write(*wish)
+    path = tmp_path / "folder" / "a"
+    changed_at = path.stat().st_mtime_ns
+    path.chmod(0o777)
+    assert write(*wish, check=True)["changed_paths"] == [str(path)]
+    assert mode(path) == 0o777
+    assert write(*wish)["changed_paths"] == [str(path)]
+    assert mode(path) == 0o640
+    assert path.stat().st_mtime_ns == changed_at
+
+
+def test_link_is_turned(wish: list[dict[str, Any]], tmp_path: Path) -> None:
+    write(*wish)
+    link = tmp_path / "folder" / "current"
+    assert write({"path": str(link), "target": "elsewhere"})["changed_paths"] == [str(link)]
+    assert os.readlink(link) == "elsewhere"
+
+
+def test_secrets_are_never_shown(wish: list[dict[str, Any]]) -> None:
+    for options in ({"check": True}, {}, {}):
+        assert "hunter2" not in json.dumps(write(*wish, **options))
+    wish[2]["secret_content"] = "correct horse\n"
+    for options in ({"check": True}, {}):
+        text = json.dumps(write(*wish, **options))
+        assert "hunter2" not in text
+        assert "correct horse" not in text
+
+
+def test_difference_of_a_file_that_may_be_shown(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_text("one\n")
+    (shown,) = write({"path": str(path), "content": "two\n"}, check=True)["diff"]
+    assert (shown["before"], shown["after"]) == ("one\n", "two\n")
+
+
+def test_unsound_content_leaves_every_file_as_it_was(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.write_text("old\n")
+    result = write(
+        {"path": str(first), "content": "new\n"},
+        {"path": str(second), "content": "unsound\n", "validate": "grep -q sound-as-a-bell %s"},
+    )
+    assert result["failed"]
+    assert str(second) in result["msg"]
+    assert first.read_text() == "old\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["first"]
+
+
+def test_validated_content_and_a_copy_of_the_old(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_text("old\n")
+    write({"path": str(path), "content": "new\n", "validate": "grep -q new %s", "backup": True})
+    assert path.read_text() == "new\n"
+    (copy,) = [other for other in tmp_path.iterdir() if other != path]
+    assert copy.read_text() == "old\n"
+
+
+def test_what_is_not_ours_to_replace_is_named(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to("file")
+    for entry, reason in (
+        ({"path": str(tmp_path / "folder"), "content": ""}, "not a regular file"),
+        ({"path": str(tmp_path / "link"), "content": ""}, "not a regular file"),
+        ({"path": str(tmp_path / "file"), "directory": True}, "not a folder"),
+        ({"path": str(tmp_path / "file"), "target": "x"}, "not a link"),
+        ({"path": str(tmp_path / "a")}, "give one of"),
+        ({"path": str(tmp_path / "a"), "content": "", "directory": True}, "give one of"),
+        ({"path": str(tmp_path / "none" / "a"), "content": ""}, "none"),
+    ):
+        result = write(entry)
+        assert result["failed"], entry
+        assert entry["path"] in result["msg"] or "none" in result["msg"]
+        assert reason in result["msg"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder", "link"]
