@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import binascii
 import ipaddress
+import re
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -69,6 +70,12 @@ class Address:
     host: str
     port: int
     ip: str
+    zone: str | None = None  # What fails together, where that is more than a host.
+
+    @property
+    def domain(self) -> str:
+        """What a master and its replica must not share."""
+        return self.zone or self.ip
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
@@ -87,7 +94,9 @@ class Member:
     epoch: int = 0
     connected: bool = True
     slots: Slots = ()
-    open_slots: bool = False  # A slot is on its way to or from it.
+    # Of the server itself only: slots on their way, with the id of the other side.
+    migrating: tuple[tuple[int, str], ...] = ()
+    importing: tuple[tuple[int, str], ...] = ()
 
     @property
     def claim(self) -> tuple[str | None, Slots]:
@@ -237,10 +246,11 @@ def parse_nodes(text: str) -> tuple[Member, ...]:
         endpoint, _, bus = fields[1].split(",")[0].partition("@")
         ip, _, port = endpoint.rpartition(":")
         numbers: set[int] = set()
-        open_slots = False
+        migrating, importing = [], []
         for entry in fields[8:]:
-            if entry.startswith("["):
-                open_slots = True
+            if entry.startswith("["):  # [93->-ID] or [77-<-ID]
+                slot, arrow, other = re.split(r"(->-|-<-)", entry.strip("[]"))
+                (migrating if arrow == "->-" else importing).append((int(slot), other))
                 continue
             first, _, last = entry.partition("-")
             numbers.update(range(int(first), int(last or first) + 1))
@@ -255,7 +265,8 @@ def parse_nodes(text: str) -> tuple[Member, ...]:
                 epoch=int(fields[6]),
                 connected=fields[7] == "connected",
                 slots=make_slots(numbers),
-                open_slots=open_slots,
+                migrating=tuple(migrating),
+                importing=tuple(importing),
             )
         )
     return tuple(members)
@@ -288,6 +299,10 @@ def check_request(addresses: Sequence[Address], replicas_per_master: int) -> Non
             f"{loopback[0]} resolves to {loopback[0].ip} here, which every other host takes for itself. "
             "List it by an address that all nodes can reach, or correct /etc/hosts of this machine."
         )
+    zoned = [address for address in addresses if address.zone]
+    if zoned and len(zoned) < len(addresses):
+        without = next(address for address in addresses if not address.zone)
+        raise InvalidRequest(f"{zoned[0]} has a zone and {without} has none. Give all nodes a zone, or none.")
     needed = MINIMUM_MASTERS * (replicas_per_master + 1)
     if len(addresses) < needed:
         raise InvalidRequest(
@@ -306,8 +321,8 @@ def check_placement(addresses: Sequence[Address], replicas_per_master: int) -> N
     make_plan(nodes, replicas_per_master)
 
 
-def check_nodes(nodes: Sequence[Node]) -> None:
-    """Refuse servers that are not what they should be. Nothing has been changed when this is asked."""
+def check_versions(nodes: Sequence[Node]) -> None:
+    """Refuse one server listed twice, and servers that are too old."""
     by_id: dict[str, Node] = {}
     for node in nodes:
         other = by_id.setdefault(node.id, node)
@@ -321,6 +336,12 @@ def check_nodes(nodes: Sequence[Node]) -> None:
                 f"{node} runs version {'.'.join(map(str, node.version))}; at least 6.2 is "
                 "needed. Upgrade it first."
             )
+
+
+def check_nodes(nodes: Sequence[Node]) -> None:
+    """Refuse servers that are not what they should be. Nothing has been changed when this is asked."""
+    check_versions(nodes)
+    by_id = {node.id: node for node in nodes}
     for node in nodes:
         strangers = [member for member in node.members if member.id not in by_id]
         if strangers:
@@ -410,7 +431,7 @@ def make_plan(nodes: Sequence[Node], replicas_per_master: int) -> Plan:
     ]
     if steps:
         for node in nodes:
-            if node.me.open_slots:
+            if node.me.migrating or node.me.importing:
                 raise NodeRefused(
                     f"{node} has a slot migration under way. Let it end, or end it with "
                     "redis-cli --cluster fix."
@@ -445,19 +466,19 @@ def _choose_masters(nodes: Sequence[Node], replicas_per_master: int) -> list[Nod
             + ", ".join(str(node) for node in nodes if node.me.master_id)
         )
     hosts = _hosts(nodes)
-    load = Counter(node.address.ip for node in owners)
+    load = Counter(node.address.domain for node in owners)
     picked: Counter[str] = Counter()
     caps = _master_caps(owners, free, replicas_of, missing, replicas_per_master)
     chosen = list(owners)
     for _ in range(missing):
-        candidates = [n for n in idle if picked[n.address.ip] < caps.get(n.address.ip, 0)]
+        candidates = [n for n in idle if picked[n.address.domain] < caps.get(n.address.domain, 0)]
         if not candidates:
             raise _placement_error(nodes, replicas_per_master)
-        pick = min(candidates, key=lambda n: (load[n.address.ip], hosts.index(n.address.ip)))
+        pick = min(candidates, key=lambda n: (load[n.address.domain], hosts.index(n.address.domain)))
         idle.remove(pick)
         chosen.append(pick)
-        load[pick.address.ip] += 1
-        picked[pick.address.ip] += 1
+        load[pick.address.domain] += 1
+        picked[pick.address.domain] += 1
     return chosen
 
 
@@ -478,8 +499,10 @@ def _master_caps(
     total = len(free)
     caps = {}
     for host in _hosts(free):
-        here = sum(node.address.ip == host for node in free)
-        open_ = sum(max(0, replicas_per_master - replicas_of[n.id]) for n in owners if n.address.ip == host)
+        here = sum(node.address.domain == host for node in free)
+        open_ = sum(
+            max(0, replicas_per_master - replicas_of[n.id]) for n in owners if n.address.domain == host
+        )
         spare = total - missing - here - open_
         if replicas_per_master == 0:
             caps[host] = here
@@ -552,12 +575,12 @@ def _choose_replicas(
     )  # How often one host backs another: if one dies, many share its load.
 
     def preference(replica: Node, master: Node) -> tuple[int, int, int]:
-        here, there = master.address.ip, replica.address.ip
-        same_host = sum(node.address.ip == there for node in followers[master.id])
+        here, there = master.address.domain, replica.address.domain
+        same_host = sum(node.address.domain == there for node in followers[master.id])
         return same_host, pairs[here, there], (hosts.index(there) - hosts.index(here)) % len(hosts)
 
     def apart(replica: Node, master: Node) -> bool:
-        return replica.address.ip != master.address.ip
+        return replica.address.domain != master.address.domain
 
     # Matching by augmenting paths: a place that finds no free node may take one whose first taker finds
     # another.
@@ -575,10 +598,10 @@ def _choose_replicas(
             if node.id not in holder or fill(holder[node.id], tried):
                 if node.id in holder:
                     followers[places[holder[node.id]].id].remove(node)
-                    pairs[places[holder[node.id]].address.ip, node.address.ip] -= 1
+                    pairs[places[holder[node.id]].address.domain, node.address.domain] -= 1
                 holder[node.id] = place
                 followers[master.id].append(node)
-                pairs[master.address.ip, node.address.ip] += 1
+                pairs[master.address.domain, node.address.domain] += 1
                 return True
         return False
 
@@ -602,12 +625,12 @@ def _choose_replicas(
 
 def _hosts(nodes: Iterable[Node]) -> list[str]:
     """Hosts in the order of their first mention. Two names of one address are one host."""
-    return list(dict.fromkeys(node.address.ip for node in nodes))
+    return list(dict.fromkeys(node.address.domain for node in nodes))
 
 
 def _placement_error(nodes: Sequence[Node], replicas_per_master: int) -> PlacementImpossible:
-    count = Counter(node.address.ip for node in nodes)
-    names = {node.address.ip: node.address.host for node in reversed(nodes)}
+    count = Counter(node.address.domain for node in nodes)
+    names = {node.address.domain: node.address.zone or node.address.host for node in reversed(nodes)}
     where = ", ".join(f"{names[ip]} ({count[ip]})" for ip in _hosts(nodes))
     return PlacementImpossible(
         f"With replicas_per_master={replicas_per_master} a master and its replica would share a "

@@ -58,7 +58,7 @@ def test_slots_are_sorted_ranges_that_do_not_touch(numbers: set[int]) -> None:
 
 def test_parse_nodes_of_all_versions() -> None:
     members = parse_nodes(
-        "a1 10.0.0.1:7000@17000 myself,master - 0 0 1 connected 0-99 100-200 300 [301->-b2]\n"
+        "a1 10.0.0.1:7000@17000 myself,master - 0 0 1 connected 0-99 100-200 300 [300->-b2] [301-<-b2]\n"
         "b2 10.0.0.2:7000@17500,redis2 master,fail? - 0 1426238317239 2 disconnected\n"
         "c3 2001:db8::3:7001@17001,redis3,shard-id=abc slave a1 0 1426238317741 1 connected\n"
         "d4 :0@0 master,noaddr - 0 0 0 disconnected\n"
@@ -73,7 +73,8 @@ def test_parse_nodes_of_all_versions() -> None:
         1,
         True,
         ((0, 200), (300, 300)),
-        True,
+        migrating=((300, "b2"),),
+        importing=((301, "b2"),),
     )
     assert (members[1].bus_port, members[1].connected, "fail?" in members[1].flags) == (17500, False, True)
     assert (members[2].ip, members[2].port, members[2].master_id) == ("2001:db8::3", 7001, "a1")

@@ -297,9 +297,9 @@ def test_too_many_replicas_to_find_masters() -> None:
 
 
 def test_slot_migration_under_way() -> None:
-    nodes = change(change(formed(*SIX), 1, master_id=None), 0, open_slots=True)
+    nodes = change(change(formed(*SIX), 1, master_id=None), 0, migrating=((7, "x"),))
     assert "a:7000 has a slot migration under way" in refusal(nodes)
-    assert rc.make_plan(change(formed(*SIX), 0, open_slots=True), 1).steps == ()
+    assert rc.make_plan(change(formed(*SIX), 0, migrating=((7, "x"),)), 1).steps == ()
 
 
 # --------------------------------------------------------------------- the list of nodes
