@@ -28,6 +28,13 @@ options:
           - Port on which the node serves clients. With O(tls=true) its TLS port.
         type: int
         required: true
+      zone:
+        description:
+          - What fails together with the node where that is more than its host, such as a rack. A master
+            and its replica are kept in different zones.
+          - For all nodes or for none. Without it, hosts are kept apart, which are told by their IP
+            addresses.
+        type: str
   username:
     description:
       - ACL user to log in as. Without it the user C(default) is logged in.
@@ -57,5 +64,6 @@ options:
 requirements:
   - redis, the Python library, 4.3 or later (C(python3-redis) on Debian)
 notes:
-  - Run it once for the whole cluster (C(run_once)) on a host that reaches all nodes, for example one of them.
+  - Run it once for the whole cluster (C(run_once)) on a host that reaches all nodes, for example one of
+    them.
 """

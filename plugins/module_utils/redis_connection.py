@@ -51,6 +51,7 @@ def redis_argument_spec() -> dict[str, Any]:
             "options": {
                 "host": {"type": "str", "required": True},
                 "port": {"type": "int", "required": True},
+                "zone": {"type": "str"},
             },
         },
         "username": {"type": "str"},
@@ -72,6 +73,12 @@ class Credentials:
 
     def __repr__(self) -> str:
         return "Credentials(…)"
+
+    def for_migrate(self) -> tuple[str, ...]:
+        """The arguments with which one server logs in at another in MIGRATE."""
+        if self.username:
+            return "AUTH2", self.username, self.password or ""
+        return ("AUTH", self.password) if self.password else ()
 
 
 class Connection:
@@ -212,7 +219,7 @@ def resolve_one(node: dict[str, Any]) -> Address:
     if len(ips) > 1:
         # A name with several addresses stands for the first at which the server listens.
         ips = [ip for ip in ips if _listens(ip, port)] or ips
-    return Address(host, port, ips[0])
+    return Address(host, port, ips[0], node.get("zone"))
 
 
 def _listens(ip: str, port: int) -> bool:

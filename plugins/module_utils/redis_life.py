@@ -650,12 +650,19 @@ def check_state(state: State) -> None:
                 "out, or empty it with FLUSHALL and make it forget the others with CLUSTER RESET HARD."
             )
     members = [node for node in main if node.id in listed]
-    if 2 * len(members) < len(main) and members:
-        strangers = [node for node in main if node.id not in listed]
+    strangers = ", ".join(str(node) for node in main if node.id not in listed)
+    if not strangers or not members:
+        return
+    if not any(node.me.slots for node in main):
         raise NodeRefused(
-            f"{members[0]} belongs to a cluster with nodes that are not listed: "
-            f"{', '.join(map(str, strangers))}. Most of that cluster is not listed: list its nodes as well, "
-            "or if they are to go, take them out in steps of less than half of it."
+            f"{members[0]} belongs to a cluster with nodes that are not listed: {strangers}. List them as "
+            "well, or make it forget them with CLUSTER RESET HARD."
+        )
+    if 2 * len(members) < len(main):
+        raise NodeRefused(
+            f"{members[0]} belongs to a cluster with nodes that are not listed: {strangers}. Most of that "
+            "cluster is not listed: list its nodes as well, or if they are to go, take them out in steps of "
+            "less than half of it. If this node is not meant, make it forget the others with CLUSTER RESET HARD."
         )
 
 
@@ -675,6 +682,21 @@ def _clusters(state: State) -> list[list[Node]]:
 
 def _names(group: Sequence[Node], but: Node) -> str:
     return ", ".join(str(node) for node in group if node is not but) or "nobody else"
+
+
+def forming(state: State) -> bool:
+    """Whether this is a cluster that was never whole: `redis_cluster` forms it, or ends a formation."""
+    if state.others or state.gone:
+        return False
+    if any(node.me.migrating or node.me.importing for node in state.nodes):
+        return False
+    owned = set().union(*(slot_numbers(node.me.slots) for node in state.nodes))
+    if any(len(node.members) == 1 and node.me.slots and not node.keys for node in state.nodes):
+        return True
+    believed = {
+        slot for node in state.nodes for member in node.members for slot in slot_numbers(member.slots)
+    }
+    return len(owned) < SLOT_COUNT and believed <= owned
 
 
 # Where nodes are few and hosts uneven, a better spread can be had only when replicas have changed sides.

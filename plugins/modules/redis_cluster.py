@@ -7,19 +7,24 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: redis_cluster
-short_description: Forms a Redis Cluster
+short_description: Forms a Redis Cluster and keeps it as it is asked for
 version_added: 0.1.0
 description:
   - Turns running Redis or Valkey servers in cluster mode into a cluster with all 16384 slots and replicas,
-    and waits until all nodes agree on it.
-  - It looks at what is there, plans what is missing, and does only that. A whole cluster is left alone,
-    whoever is master in it, so that a failover is not undone. A formation that was interrupted is finished.
-  - There will be as many masters as O(replicas_per_master) allows, spread over the hosts. Nodes left over
-    become further replicas. A replica is never placed on the host of its master.
-  - The same list of nodes always gives the same placement.
-  - Nothing is changed if a node is unreachable, is not in cluster mode, runs a version below 6.2, holds
-    keys without being part of the cluster, or knows nodes that are not listed. The error names the node and
-    what to do.
+    lets it grow and shrink, mends it, and waits until all nodes agree on it.
+  - It looks at what is there, plans what is missing, and does only that. What was interrupted is finished.
+  - There will be as many masters as O(replicas_per_master) allows, spread over the hosts, each with its
+    share of the slots to within one. Nodes left over become further replicas. A replica is never placed on
+    the host, or in the zone, of its master.
+  - New nodes join. Slots move with their keys while clients work, as few as possible. Of O(pinned_keys)
+    the slot stays where it is, or goes over by a planned failover.
+  - It ends slot migrations that were left half done, introduces nodes that forgot the cluster, replaces a
+    machine that came back empty under its old address, finds replicas for masters without one, hands
+    masters over when a failover has left too many of them on one host, and makes all nodes forget members
+    that are gone.
+  - Nothing is changed if a listed node is unreachable, is not in cluster mode, runs a version below 6.2,
+    holds keys without being part of the cluster, or belongs to another cluster. The error names the node
+    and what to do.
 author:
   - The airflowops.cluster maintainers (@airflowops)
 extends_documentation_fragment:
@@ -46,6 +51,34 @@ options:
       - With V(0) a node that dies takes its slots with it.
     type: int
     default: 1
+  prune:
+    description:
+      - Whether to empty and remove members that are not listed, and to forget those that do not answer.
+      - Without it they are left alone and named in RV(unlisted).
+      - At least half of the cluster's nodes must be listed; for more, go in steps.
+    type: bool
+    default: false
+  failover:
+    description:
+      - Whether to hand masters over to their replicas, by planned failovers, so that no host has more of
+        them than its share. The loss of a host with most of the masters would leave no majority to promote
+        their replicas.
+      - Clients that know one node only have to find the new master each time.
+    type: bool
+    default: true
+  allow_data_loss:
+    description:
+      - Whether slots whose master is gone for good, and of which no replica is left, may be served empty
+        by the others. The plan says how many.
+    type: bool
+    default: false
+  pinned_keys:
+    description:
+      - Keys, or hash tags such as V({airflow}), whose slots are not moved to even out the masters. Where
+        their master has to go, a listed replica takes over all that it has.
+    type: list
+    elements: str
+    default: []
 notes:
   - While replicas are attached, the module sets C(repl-diskless-sync-delay) of their masters to 0, which
     otherwise makes an empty cluster wait 5 seconds, and then puts the earlier value back. Without the
@@ -54,7 +87,8 @@ notes:
     moment. If the module is killed in between, the altered values stay until that server restarts.
   - The nodes must reach each other on the cluster bus, by default port + 10000. On a host with several
     addresses set C(cluster-announce-ip) to the one that is listed.
-  - Moving slots, removing nodes and repairing a damaged cluster are not done by this version.
+  - Slots move in portions of 128, with keys in portions of 200. A client that does not follow C(ASK) may
+    get errors for the keys of a portion while it moves; use O(pinned_keys) for those of such clients.
 seealso:
   - module: airflowops.cluster.redis_cluster_info
 """
@@ -82,6 +116,15 @@ EXAMPLES = r"""
     password: "{{ redis_cluster_password }}"
   run_once: true
 
+- name: Let the cluster grow or shrink to what the inventory lists
+  airflowops.cluster.redis_cluster:
+    nodes: "{{ redis_nodes }}"
+    password: "{{ redis_cluster_password }}"
+    prune: true
+    pinned_keys: ["{airflow}"]
+    timeout: 600
+  run_once: true
+
 - name: See what would be done, over TLS
   airflowops.cluster.redis_cluster:
     nodes: "{{ redis_nodes }}"
@@ -102,13 +145,15 @@ plan:
   elements: dict
   contains:
     action:
-      description: V(set_epoch), V(add_slots), V(meet) or V(replicate).
+      description:
+        - V(set_epoch), V(add_slots), V(meet), V(replicate), V(move_slots), V(settle), V(failover),
+          V(reset) or V(forget).
       type: str
     description:
       description: The step in words.
       type: str
     node:
-      description: The node the step is about. Not for V(meet), which has C(nodes).
+      description: The node the step is about. Not for V(meet) and V(forget), which have C(nodes).
       type: str
   sample:
     - action: replicate
@@ -152,17 +197,25 @@ slots_covered:
   returned: success
   type: int
   sample: 16384
+unlisted:
+  description: Members that are not listed, in words, and were left alone. In check mode, as they would be.
+  returned: success
+  type: list
+  elements: str
+  sample: ["10.0.0.14:7000", "10.0.0.15:7000 (does not answer)"]
 """
 
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.airflowops.cluster.plugins.module_utils.redis_cluster import (
+    NotConverged,
     RedisClusterError,
     check_request,
+    key_slot,
     make_plan,
     predict,
-    slots_covered,
+    slot_numbers,
     topology,
     topology_text,
 )
@@ -172,41 +225,93 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.redis_connectio
     redis_argument_spec,
     resolve,
 )
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis_formation import Formation
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis_life import (
+    Request,
+    State,
+    forming,
+    make_life_plan,
+)
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis_life import predict as predict_life
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis_operation import Operation
+
+# What is observed after a plan may ask for one more: Redis gives replicas new masters by itself.
+MAXIMUM_PLANS = 4
 
 
-def form(params: dict[str, Any], check_mode: bool, result: dict[str, Any]) -> None:
-    """Observe, plan, apply. Fills `result` as far as it gets, so that a failure can say what was done
-    before it.
-    """
+def work(operation: Operation, request: Request, check_mode: bool, result: dict[str, Any]) -> State:
+    """Observe, plan, apply, until nothing is missing. Fills `result` as it goes, for a failure to tell."""
+    state = operation.look()
+    done: list[dict[str, Any]] = []
+    before = topology_text(state.nodes)
+
+    def note(step: Any) -> None:
+        done.append(step.as_dict())
+        result.update(changed=True, plan=done)
+
+    if check_mode:
+        plans = []
+        if forming(state):
+            plans.append(make_plan(state.nodes, request.replicas_per_master))
+            state = State(predict(state.nodes, plans[0]))
+        plans.append(make_life_plan(state, request))
+        done += [step for plan in plans for step in plan.as_dicts()]
+        state = predict_life(state, plans[-1])
+    else:
+        for _ in range(MAXIMUM_PLANS):
+            if forming(state):
+                plan = make_plan(state.nodes, request.replicas_per_master)
+                for step in plan.steps:
+                    note(step)
+                operation.apply(plan)
+            else:
+                plan = make_life_plan(state, request)
+                if not plan.steps:
+                    break
+                operation.carry_out(plan, note)
+            state = operation.look()
+        else:
+            if make_life_plan(state, request).steps:
+                raise NotConverged(
+                    "The cluster changes while it is worked on. Run this again when it is quiet."
+                )
+        state = operation.settle_down(state)
+    result.update(changed=bool(done), plan=done, diff={"before": before, "after":
+    topology_text(state.nodes)}) return state
+
+
+def keep(params: dict[str, Any], check_mode: bool, result: dict[str, Any]) -> None:
     addresses = resolve(params["nodes"])
     check_request(addresses, params["replicas_per_master"])
     credentials = Credentials(params["username"], params["password"], params["tls"], params["ca_cert"])
-    formation = Formation(addresses, credentials, params["timeout"])
+    request = Request(
+        replicas_per_master=params["replicas_per_master"],
+        prune=params["prune"],
+        failover=params["failover"],
+        allow_data_loss=params["allow_data_loss"],
+        pinned=frozenset(key_slot(key) for key in params["pinned_keys"]),
+    )
+    operation = Operation(addresses, credentials, params["timeout"])
     try:
-        before = formation.observe()
-        plan = make_plan(before, params["replicas_per_master"])
-        if check_mode:
-            nodes = list(predict(before, plan))
-        elif plan.steps:
-            result.update(changed=True, plan=plan.as_dicts())
-            nodes = formation.apply(plan)
-        else:
-            nodes = formation.wait(greet=False, nodes=before)
+        state = work(operation, request, check_mode, result)
     finally:
-        formation.close()
+        operation.close()
     result.update(
-        changed=bool(plan.steps),
-        plan=plan.as_dicts(),
-        topology=topology(nodes),
-        slots_covered=slots_covered(node.me for node in nodes),
-        diff={"before": topology_text(before), "after": topology_text(nodes)},
+        topology=topology(state.nodes),
+        slots_covered=len(set().union(*(slot_numbers(node.me.slots) for node in state.alive))),
+        unlisted=state.unlisted,
     )
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec=dict(redis_argument_spec(), replicas_per_master={"type": "int", "default": 1}),
+        argument_spec=dict(
+            redis_argument_spec(),
+            replicas_per_master={"type": "int", "default": 1},
+            prune={"type": "bool", "default": False},
+            failover={"type": "bool", "default": True},
+            allow_data_loss={"type": "bool", "default": False},
+            pinned_keys={"type": "list", "elements": "str", "default": [], "no_log": False},
+        ),
         required_by={"username": "password"},
         supports_check_mode=True,
     )
@@ -214,7 +319,7 @@ def main() -> None:
         module.fail_json(msg=missing_required_lib("redis"), exception=REDIS_IMPORT_ERROR)
     result: dict[str, Any] = {"changed": False}
     try:
-        form(module.params, module.check_mode, result)
+        keep(module.params, module.check_mode, result)
     except RedisClusterError as error:
         module.fail_json(msg=str(error), **result)
     module.exit_json(**result)

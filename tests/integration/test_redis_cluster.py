@@ -202,7 +202,7 @@ class TestLife:
         while "myself,master" not in nodes_text(server):
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        result = run_module("redis_cluster", nodes=cluster.nodes)
+        result = run_module("redis_cluster", nodes=cluster.nodes, failover=False)
         assert result.get("changed") is False, result
         now = {entry["id"]: entry["role"] for entry in result["topology"]}
         assert (now[replica["id"]], now[replica["master_id"]]) == ("master", "replica")
