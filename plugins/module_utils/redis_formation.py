@@ -210,12 +210,11 @@ class Formation:
         name = "cluster-node-timeout"
         before = config_value(connection.try_all(("CONFIG", "GET", name))[0])
         milliseconds = int(SHORTEST_REJOIN_DELAY * 1000)
+        slot = node.me.slots[0][0] if node.me.slots else 0
         if before is None or int(before) <= milliseconds:
             return
         try:
-            connection.try_all(
-                ("CONFIG", "SET", name, milliseconds), ("CLUSTER", "SETSLOT", node.me.slots[0][0], "STABLE")
-            )
+            connection.try_all(("CONFIG", "SET", name, milliseconds), ("CLUSTER", "SETSLOT", slot, "STABLE"))
             connection.try_all(("PING",))  # Valkey reviews only after it has answered.
         finally:
             connection.ask(("CONFIG", "SET", name, before))

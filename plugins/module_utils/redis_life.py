@@ -416,16 +416,18 @@ class _Planner:
             return sum(leader.domain == domain for leader in leaders.values())
 
         def place(shard: _Part, tried: set[str]) -> bool:
-            for leader in choices[shard.id]:
-                if leader.domain in tried:
-                    continue
-                tried.add(leader.domain)
+            options = [leader for leader in choices[shard.id] if leader.domain not in tried]
+            for leader in options:
                 if load(leader.domain) < share[leader.domain]:
                     leaders[shard.id] = leader
                     return True
-                for other in [part for part in kept if leaders.get(part.id, leader).domain == leader.domain]:
-                    if other.id not in leaders or other is shard:
-                        continue
+            # Room is made by moving another, which costs a failover more.
+            for leader in options:
+                if leader.domain in tried:
+                    continue
+                tried.add(leader.domain)
+                inside = [p for p in kept if p.id in leaders and leaders[p.id].domain == leader.domain]
+                for other in inside:
                     before = leaders.pop(other.id)
                     if place(other, tried):
                         leaders[shard.id] = leader
@@ -662,7 +664,8 @@ def check_state(state: State) -> None:
         raise NodeRefused(
             f"{members[0]} belongs to a cluster with nodes that are not listed: {strangers}. Most of that "
             "cluster is not listed: list its nodes as well, or if they are to go, take them out in steps of "
-            "less than half of it. If this node is not meant, make it forget the others with CLUSTER RESET HARD."
+            "less than half of it. If this node is not meant, make it forget the others with CLUSTER RESET "
+            "HARD."
         )
 
 

@@ -37,6 +37,7 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.redis_connectio
     together,
 )
 from ansible_collections.airflowops.cluster.plugins.module_utils.redis_formation import (
+    SHORTEST_REJOIN_DELAY,
     Formation,
     observe_node,
 )
@@ -157,18 +158,22 @@ class Operation(Formation):
 
     # ----------------------------------------------------------------- members
     def _introduce(self, steps: Sequence[Meet]) -> None:
+        """Until all know one another and serve: a new node takes no keys before."""
         self._meet(steps)
         greeted: dict[tuple[str, str], float] = {}
+        self._next_review = time.monotonic() + SHORTEST_REJOIN_DELAY
 
-        def all_know_all() -> bool:
+        def all_serve() -> bool:
             nodes = self.observe()
             ids = {node.id for node in nodes}
-            if all(ids <= set(node.view) and not node.handshakes for node in nodes):
-                return True
-            self._greet_those_behind(nodes, greeted, time.monotonic())
-            return False
+            if not all(ids <= set(node.view) and not node.handshakes for node in nodes):
+                self._greet_those_behind(nodes, greeted, time.monotonic())
+                return False
+            self._new_masters = {node.id for node in nodes if not node.cluster_ok}
+            self._end_rejoin_delay(nodes)
+            return not self._new_masters
 
-        self._until("That all nodes know one another", all_know_all)
+        self._until("That all nodes know one another and serve", all_serve)
 
     def _follow(self, steps: Sequence[Replicate]) -> None:
         self._replicate(steps)
@@ -247,9 +252,12 @@ class Operation(Formation):
 
     @staticmethod
     def _tell(connection: Connection, slots: Sequence[int], owner: str) -> None:
-        """News, not orders: who has just joined may not know the owner yet, and will hear of it."""
+        """News, not orders: who has just joined may not know the owner yet, and will hear of it. A master
+        that has heard that its last slot is another's follows that one already.
+        """
+        known = ("nknown node", "only with masters")
         for reply in connection.try_all(*(("CLUSTER", "SETSLOT", slot, "NODE", owner) for slot in slots)):
-            if isinstance(reply, Exception) and "nknown node" not in str(reply):
+            if isinstance(reply, Exception) and not any(text in str(reply) for text in known):
                 raise NodeRefused(f"{connection.address} does not accept the owner of a slot: {reply}")
 
     def _move(self, step: MoveSlots) -> None:
@@ -263,8 +271,8 @@ class Operation(Formation):
             target.ask(*(("CLUSTER", "SETSLOT", slot, "IMPORTING", step.source) for slot in slots))
             source.ask(*(("CLUSTER", "SETSLOT", slot, "MIGRATING", step.node) for slot in slots))
             self._send_keys(step, source, target, slots)
-            for connection in (target, source):
-                connection.ask(*(("CLUSTER", "SETSLOT", slot, "NODE", step.node) for slot in slots))
+            target.ask(*(("CLUSTER", "SETSLOT", slot, "NODE", step.node) for slot in slots))
+            self._tell(source, slots, step.node)
             together(partial(self._tell, slots=slots, owner=step.node), others)
 
     def _send_keys(

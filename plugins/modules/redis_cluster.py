@@ -275,8 +275,8 @@ def work(operation: Operation, request: Request, check_mode: bool, result: dict[
                     "The cluster changes while it is worked on. Run this again when it is quiet."
                 )
         state = operation.settle_down(state)
-    result.update(changed=bool(done), plan=done, diff={"before": before, "after":
-    topology_text(state.nodes)}) return state
+    result.update(changed=bool(done), plan=done, diff={"before": before, "after": topology_text(state.nodes)})
+    return state
 
 
 def keep(params: dict[str, Any], check_mode: bool, result: dict[str, Any]) -> None:
