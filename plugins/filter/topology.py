@@ -33,6 +33,11 @@ def redis_nodes(
     ]
 
 
+def redis_endpoint(member: Mapping[str, Any]) -> dict[str, Any]:
+    """{host, port} of a member of the cluster, as `redis_cluster_info` describes it."""
+    return {"host": str(member["host"]), "port": int(member["port"])}
+
+
 def queue_hosts(
     hosts: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]], default_workers: Sequence[dict]
 ) -> dict[str, list[str]]:
@@ -90,6 +95,7 @@ class FilterModule:
             for function in (
                 host_addresses,
                 redis_nodes,
+                redis_endpoint,
                 queue_hosts,
                 ip_address,
                 redis_quote,
