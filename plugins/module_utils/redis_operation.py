@@ -59,6 +59,8 @@ POLL_SECONDS = 0.05
 # Redis asks for the votes of a planned failover within this time, or gives it up.
 FAILOVER_SECONDS = 5.0
 FAILOVER_ATTEMPTS = 3
+# How long a replica that does not see its master is left alone before it is asked again.
+REFUSAL_SECONDS = 0.3
 
 
 class Operation(Formation):
@@ -211,20 +213,25 @@ class Operation(Formation):
 
     # ----------------------------------------------------------------- failover
     def _fail_over(self, step: Failover) -> None:
+        """Asks until it is master: a replica may lose sight of its master for a moment, and an election
+        that finds no majority in time changes nothing.
+        """
         connection = self._by_id[step.node]
         command = ("CLUSTER", "FAILOVER", "TAKEOVER") if step.takeover else ("CLUSTER", "FAILOVER")
-        for attempt in range(FAILOVER_ATTEMPTS):
+        ending = min(self.deadline, time.monotonic() + FAILOVER_ATTEMPTS * FAILOVER_SECONDS)
+        while not self._is_master(step.node):
             (reply,) = connection.try_all(command)
-            if isinstance(reply, Exception):
+            refused = isinstance(reply, Exception)
+            if refused and (time.monotonic() > ending or "Master is down" not in str(reply)):
                 raise NodeRefused(f"{step.name} cannot become master in place of {step.master_name}: {reply}")
             try:
                 self._until(
-                    f"The failover to {step.name}", lambda: self._is_master(step.node), FAILOVER_SECONDS
+                    f"The failover to {step.name}",
+                    lambda: self._is_master(step.node),
+                    REFUSAL_SECONDS if refused else FAILOVER_SECONDS,
                 )
-                break
             except NotConverged:
-                # The election found no majority in time; nothing has changed.
-                if attempt == FAILOVER_ATTEMPTS - 1 or time.monotonic() > self.deadline:
+                if time.monotonic() > ending:
                     raise
         self._until(f"That all nodes know {step.name} as master", lambda: self._agree_on(step.node))
 

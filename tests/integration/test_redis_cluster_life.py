@@ -97,12 +97,16 @@ class Client(threading.Thread):
                     self.problems.append(f"{key} is {before} instead of {self.written[key]}")
                 self.cluster.set(key, value)
                 self.written[key] = value
-            except redis.RedisError as error:
+            except AttributeError:
+                # redis-py does not look for a node that it has not heard of when it is asked to go there.
+                self.cluster.nodes_manager.initialize()
+            except Exception as error:
                 self.problems.append(repr(error))
                 time.sleep(0.1)
 
     def end(self) -> None:
         """Every key is where it belongs, with its last value."""
+        assert self.is_alive() or self.ending.is_set()
         self.ending.set()
         self.join()
         assert self.problems == []
