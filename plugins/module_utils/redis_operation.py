@@ -189,6 +189,9 @@ class Operation(Formation):
         return node.me.master_id == step.master and node.link_up
 
     def _reset(self, step: Reset) -> None:
+        if step.leaves:
+            # A greeting on its way to the member that leaves would bring it back, under its new name.
+            self._until("That no greeting is under way", self._no_greeting_under_way)
         connection = self._by_id[step.node]
         (reply,) = connection.try_all(("CLUSTER", "RESET", "HARD" if step.leaves else "SOFT"))
         if isinstance(reply, Exception):
@@ -199,6 +202,9 @@ class Operation(Formation):
             return
         # Its name must be gone from all the others, or they would go on to hold it for a replica.
         self._forget(Forget((step.node,), (step.name,)), but=connection)
+
+    def _no_greeting_under_way(self) -> bool:
+        return not any(node.handshakes for node in together(observe_node, self._everybody()))
 
     def _forget(self, step: Forget, but: Connection | None = None) -> None:
         """At the same time everywhere: who still knew of a member would tell the others within a minute."""
