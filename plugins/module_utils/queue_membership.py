@@ -301,7 +301,7 @@ def scrub(text: str, broker_url: str) -> str:
     return text
 
 
-def _probe_environment() -> dict[str, str]:
+def probe_environment() -> dict[str, str]:
     """Celery prefers CELERY_BROKER_URL and the like to what it is told, so none of ours reaches it."""
     kept = ("HOME", "LANG", "LC_ALL", "PATH", "TZ")
     return {name: os.environ[name] for name in kept if name in os.environ}
@@ -330,7 +330,7 @@ def ask_celery(
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=_probe_environment(),
+            env=probe_environment(),
         )
     except OSError as error:
         raise QueueMembershipError(

@@ -190,7 +190,7 @@ Step = Union[SetEpoch, AddSlots, Meet, Replicate]
 class Plan:
     """Steps in the order in which they are carried out. Neighbours of one kind may run at the same time."""
 
-    steps: tuple[Step, ...] = ()
+    steps: tuple[Any, ...] = ()
 
     def as_dicts(self) -> list[dict[str, Any]]:
         return [step.as_dict() for step in self.steps]
@@ -246,7 +246,8 @@ def parse_nodes(text: str) -> tuple[Member, ...]:
         endpoint, _, bus = fields[1].split(",")[0].partition("@")
         ip, _, port = endpoint.rpartition(":")
         numbers: set[int] = set()
-        migrating, importing = [], []
+        migrating: list[tuple[int, str]] = []
+        importing: list[tuple[int, str]] = []
         for entry in fields[8:]:
             if entry.startswith("["):  # [93->-ID] or [77-<-ID]
                 slot, arrow, other = re.split(r"(->-|-<-)", entry.strip("[]"))

@@ -16,6 +16,7 @@ from typing import Any, Iterable, Sequence, Union
 from ansible_collections.airflowops.cluster.plugins.module_utils.redis_cluster import (
     MINIMUM_MASTERS,
     SLOT_COUNT,
+    Address,
     AddSlots,
     Meet,
     Member,
@@ -330,8 +331,8 @@ class _Planner:
             names = tuple(_member_name(self.gone[member]) for member in lost)
             self.steps.append(Forget(tuple(lost), names, sum(map(len, lost.values()))))
             rest |= set().union(*lost.values())
-            for member in lost:
-                del self.gone[member]
+            for member_id in lost:
+                del self.gone[member_id]
         if rest:
             unassigned[None] = rest
         for member in self.gone.values():
@@ -408,7 +409,9 @@ class _Planner:
             return heirs
         return [shard, *heirs] if self.request.failover else [shard]
 
-    def spread(self, kept: Sequence[_Part], choices: dict[str, list[_Part]], share: int) -> dict[str, _Part]:
+    def spread(
+        self, kept: Sequence[_Part], choices: dict[str, list[_Part]], share: dict[str, int]
+    ) -> dict[str, _Part]:
         """{shard: leader}, at most `share` leaders in a domain where that can be had (augmenting paths)."""
         leaders: dict[str, _Part] = {}
 
@@ -497,17 +500,17 @@ class _Planner:
                     epoch += 1
                     self.steps.append(SetEpoch(part.id, part.name, epoch))
         to_add: dict[str, set[int]] = {}
-        for holder, slots in unassigned.items():
-            if holder is not None:
-                to_add.setdefault(holder, set()).update(slots)
-                self.parts[holder].slots |= slots
+        for owner, owned in unassigned.items():
+            if owner is not None:
+                to_add.setdefault(owner, set()).update(owned)
+                self.parts[owner].slots |= owned
         free = sorted(unassigned.get(None, ()))
         for part, slots in self.shares(free, masters):
             to_add.setdefault(part.id, set()).update(slots)
             part.slots |= set(slots)
-        for holder, slots in to_add.items():
-            self.owner.update(dict.fromkeys(slots, holder))
-            self.steps.append(AddSlots(holder, self.parts[holder].name, make_slots(slots)))
+        for owner, owned in to_add.items():
+            self.owner.update(dict.fromkeys(owned, owner))
+            self.steps.append(AddSlots(owner, self.parts[owner].name, make_slots(owned)))
         if must_meet:
             self.steps.append(Meet(tuple(p.id for p in everybody), tuple(p.name for p in everybody)))
 
@@ -627,6 +630,36 @@ class _Planner:
 
 def _member_name(member: Member) -> str:
     return f"{member.ip}:{member.port}" if member.port else f"the node {member.id} without address"
+
+
+# --------------------------------------------------------------------- one planned failover
+def choose_successor(state: State, address: Address) -> Node | None:
+    """The replica that can take a node's place as master with nothing lost; none if it owns no slot."""
+    node = next((node for node in state.alive if node.address == address), None)
+    if node is None:
+        raise NodeRefused(f"{address} is no member of this cluster.")
+    if node.me.master_id is not None or not node.me.slots:
+        return None
+    replicas = [other for other in state.alive if other.me.master_id == node.id]
+    ready = [other for other in replicas if other.link_up]
+    if not ready:
+        why = "its replicas are not in step with it" if replicas else "it has no replica"
+        raise NodeRefused(
+            f"{address} is a master, and {why}: its slots cannot be handed over. Run site.yml, which gives "
+            "it one, or look into the log of its replica."
+        )
+    masters = Counter(
+        other.address.domain for other in state.alive if other.me.master_id is None and other.me.slots
+    )
+    order = [other.id for other in state.alive]
+    return min(
+        ready, key=lambda other: (other in state.others, masters[other.address.domain], order.index(other.id))
+    )
+
+
+def make_failover(state: State, successor: Node) -> Failover:
+    master = next(node for node in state.alive if node.id == successor.me.master_id)
+    return Failover(successor.id, str(successor), master.id, str(master))
 
 
 # --------------------------------------------------------------------- what is refused

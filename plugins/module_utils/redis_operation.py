@@ -9,6 +9,7 @@ migration, the keys go over, and the new owner is the first to be told that the 
 
 from __future__ import annotations
 
+import contextlib
 import time
 from functools import partial
 from itertools import groupby
@@ -61,6 +62,8 @@ FAILOVER_SECONDS = 5.0
 FAILOVER_ATTEMPTS = 3
 # How long a replica that does not see its master is left alone before it is asked again.
 REFUSAL_SECONDS = 0.3
+# kombu waits for a message this long at a time (brpop_timeout, 1 s), and a little more.
+LONGEST_WAIT_FOR_MESSAGE = 1.3
 
 
 class Operation(Formation):
@@ -124,7 +127,7 @@ class Operation(Formation):
         single: dict[type, Callable[[Any], None]] = {
             Settle: self._settle,
             MoveSlots: self._move,
-            Failover: self._fail_over,
+            Failover: self.fail_over,
             Reset: self._reset,
             Forget: self._forget,
         }
@@ -180,9 +183,7 @@ class Operation(Formation):
     def _follow(self, steps: Sequence[Replicate]) -> None:
         self._replicate(steps)
         for step in steps:
-            self._until(
-                f"That {step.name} is in step with {step.master_name}", lambda s=step: self._in_step(s)
-            )
+            self._until(f"That {step.name} is in step with {step.master_name}", partial(self._in_step, step))
 
     def _in_step(self, step: Replicate) -> bool:
         node = observe_node(self._by_id[step.node])
@@ -218,7 +219,7 @@ class Operation(Formation):
         together(forget, [connection for connection in self._everybody() if connection is not but])
 
     # ----------------------------------------------------------------- failover
-    def _fail_over(self, step: Failover) -> None:
+    def fail_over(self, step: Failover) -> None:
         """Asks until it is master: a replica may lose sight of its master for a moment, and an election
         that finds no majority in time changes nothing.
         """
@@ -240,6 +241,22 @@ class Operation(Formation):
                 if time.monotonic() > ending:
                     raise
         self._until(f"That all nodes know {step.name} as master", lambda: self._agree_on(step.node))
+
+    def wait_for_idle_consumers(self, node_id: str) -> None:
+        """Until no client waits for an element of a list, as a Celery worker does for a message. Whose wait
+        goes on for longer than Celery's is not one of those that were told to stop.
+        """
+
+        def idle() -> bool:
+            (text,) = self._by_id[node_id].ask(("CLIENT", "LIST", "TYPE", "NORMAL"))
+            clients = (dict(pair.partition("=")[::2] for pair in line.split()) for line in text.splitlines())
+            return not any("b" in client["flags"] and client["cmd"] == "brpop" for client in clients)
+
+        with contextlib.suppress(NotConverged):
+            self._until("That no client waits for a message", idle, LONGEST_WAIT_FOR_MESSAGE)
+
+    def more_time(self, seconds: float) -> None:
+        self.deadline = time.monotonic() + seconds
 
     def _is_master(self, node_id: str) -> bool:
         node = observe_node(self._by_id[node_id])

@@ -303,3 +303,47 @@ def test_moves_over_login_by_user(servers: Servers, flavor: Flavor) -> None:
     four = three + servers.start(flavor, ["127.0.0.4"], **secret)
     keep(four, replicas_per_master=0, password="secret-1")
     assert [cluster.get(f"key-{number}") for number in range(100)] == [str(n) for n in range(100)]
+
+
+# --------------------------------------------------------------------- redis_cluster_failover
+def hand_over(servers: list[Server], node: Server, **params: Any) -> dict[str, Any]:
+    return run_module(
+        "redis_cluster_failover",
+        nodes=[server.node for server in servers],
+        node=node.node,
+        timeout=30,
+        **params,
+    )
+
+
+def test_master_hands_over_and_a_replica_is_left_alone(servers: Servers, flavor: Flavor) -> None:
+    six = servers.start(flavor, hosts(1, 2, 3))
+    keep(six)
+    with client_of(six[0]):
+        owner = master_of(six, QUEUE)
+        planned = hand_over(six, owner, check=True)
+        assert planned["changed"]
+        assert master_of(six, QUEUE) is owner
+        done = hand_over(six, owner)
+        assert done["changed"]
+        assert done["promoted"] == planned["promoted"] == str(master_of(six, QUEUE))
+        assert done["seconds"] < 5
+        assert not hand_over(six, owner)["changed"]
+        # Of a node that the list does not hold any more as well.
+        new = master_of(six, QUEUE)
+        assert hand_over([server for server in six if server is not new], new)["changed"]
+    assert master_of(six, QUEUE) is owner
+    check_whole(flavor, six)
+
+
+def test_master_without_replica_keeps_its_slots(servers: Servers, flavor: Flavor) -> None:
+    *three, stranger = servers.start(flavor, hosts(1, 2, 3, 4))[::2]
+    keep(three, replicas_per_master=0)
+    owner = master_of(three, QUEUE)
+    failed = hand_over(three, owner)
+    assert failed["failed"]
+    assert f"{owner} is a master, and it has no replica" in failed["msg"]
+    assert master_of(three, QUEUE) is owner
+    failed = hand_over(three, stranger)
+    assert failed["failed"]
+    assert f"{stranger} is no member" in failed["msg"]

@@ -1,0 +1,224 @@
+# Copyright (c) 2026 The airflowops.cluster maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Celery workers that take no new task for a moment, while the broker's slot changes hands.
+
+What a worker has taken and not confirmed goes back into the queue when its connection to the broker breaks,
+and is executed again. So nothing may be under way at that moment. The workers are told through Celery's
+remote control, by a process of its own under an interpreter that has Celery. That process lets them go on as
+soon as its standard input ends, whatever has become of us.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from ansible_collections.airflowops.cluster.plugins.module_utils.queue_membership import (
+    SOCKET_TIMEOUTS,
+    START_GRACE,
+    QueueMembershipError,
+    broker_address,
+    probe_environment,
+    scrub,
+)
+
+# Seconds. How long a worker may take to find the broker again and take tasks from its queues.
+RESUME_TIMEOUT = 60.0
+
+# Runs under `celery_python`, Python 3.8 or later.
+HELPER = r'''
+import json, sys, time
+
+settings = json.loads(sys.stdin.readline())
+
+
+def say(**answer):
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
+try:
+    from celery import Celery
+except ImportError as error:
+    say(state="error", error="%s has no usable Celery: %s" % (sys.executable, error))
+    sys.exit(0)
+
+app = Celery(broker=settings["broker_url"], set_as_current=False)
+app.conf.broker_transport_options = settings["transport_options"]
+
+
+def ask(command, to=None, timeout=1.0, **arguments):
+    """Each worker's answer. With `to`, returns as soon as these have answered."""
+    with app.connection_for_write() as connection:
+        replies = app.control.broadcast(
+            command, arguments=arguments, destination=to, reply=True, timeout=timeout,
+            limit=len(to) if to else None, connection=connection,
+        )
+    return {name: answer for reply in replies or [] for name, answer in reply.items()}
+
+
+def served(to=None, timeout=1.0):
+    return {
+        name: sorted({queue["name"] for queue in queues})
+        for name, queues in ask("active_queues", to, timeout).items() if isinstance(queues, list)
+    }
+
+
+def queues_of(workers):
+    return sorted({queue for names in workers.values() for queue in names})
+
+
+def tell(command, workers, timeout=1.0):
+    for queue in queues_of(workers):
+        ask(command, [name for name, names in workers.items() if queue in names], timeout, queue=queue)
+
+
+def under_way(workers):
+    """Tasks that run or wait in a worker; of one that does not answer we do not know."""
+    names = list(workers)
+    running, reserved = ask("active", names), ask("reserved", names)
+    known = all(name in running and name in reserved for name in names)
+    return known, sorted(
+        task["id"] for answer in (running, reserved) for tasks in answer.values() if isinstance(tasks, list)
+        for task in tasks
+    )
+
+
+def resume(workers):
+    """Until each worker takes tasks from all its queues again. Those that do not in time."""
+    deadline = time.monotonic() + settings["resume_timeout"]
+    lacking = dict(workers)
+    while lacking and time.monotonic() < deadline:
+        try:
+            tell("add_consumer", lacking, 0.3)
+            now = {name: set(queues) for name, queues in served(list(lacking), 0.3).items()}
+        except Exception:
+            time.sleep(0.1)
+            continue
+        lacking = {
+            name: names for name, names in lacking.items() if not set(names) <= now.get(name, set())
+        }
+    return sorted(lacking)
+
+
+workers = {}
+try:
+    workers = served()
+    tell("cancel_consumer", workers)
+    say(state="cancelled")
+    sys.stdin.readline()
+    deadline = time.monotonic() + settings["drain_timeout"]
+    quiet = 0
+    tasks = []
+    while workers and time.monotonic() < deadline:
+        # A task may be between the queue and the worker's books: they are looked at twice, with a pause.
+        known, tasks = under_way(workers)
+        quiet = quiet + 1 if known and not tasks else 0
+        if quiet == 2:
+            break
+        time.sleep(settings["settle"] if quiet else 0.05)
+    say(state="paused", workers=workers, running=tasks)
+except Exception as error:
+    say(state="error", error="%s: %s" % (type(error).__name__, error))
+sys.stdin.read()
+say(state="resumed", lacking=resume(workers))
+'''
+
+# Seconds between the two looks that must both find nothing under way.
+SETTLE = 0.15
+
+
+class PauseError(QueueMembershipError):
+    """The workers could not be paused, or do not go on. The text holds no password."""
+
+
+class Paused(NamedTuple):
+    """What was paused."""
+
+    workers: dict[str, list[str]]  # worker -> its queues
+    running: list[str]  # ids of tasks that had not ended when the time to wait for them was over
+
+
+class WorkerPause:
+    """Pauses all workers of a broker on entry and lets them go on at the exit."""
+
+    def __init__(
+        self,
+        celery_python: str,
+        broker_url: str,
+        transport_options: Mapping[str, Any],
+        drain_timeout: float,
+        wait_for_quiet: Callable[[], None],
+    ) -> None:
+        """`wait_for_quiet` returns when no worker waits at the broker for a message any more: one that did
+        when it was told to stop takes that message still.
+        """
+        self._wait_for_quiet = wait_for_quiet
+        self._url = broker_url
+        self._address = broker_address(broker_url)
+        self._drain_timeout = drain_timeout
+        settings = {
+            "broker_url": broker_url,
+            "transport_options": {**SOCKET_TIMEOUTS, **transport_options},
+            "drain_timeout": drain_timeout,
+            "resume_timeout": RESUME_TIMEOUT,
+            "settle": SETTLE,
+        }
+        try:
+            # -I: neither the working directory nor the user's site-packages can bring in another celery.
+            self._process = subprocess.Popen(
+                [celery_python, "-I", "-c", HELPER],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=probe_environment(),
+                text=True,
+                # It outlives us if we are killed, and then lets the workers go on.
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise PauseError(
+                f"celery_python: {celery_python} cannot be run: {error.strerror or error}"
+            ) from None
+        self._say(json.dumps(settings))
+        self.paused = Paused({}, [])
+
+    def __enter__(self) -> WorkerPause:
+        self._hear("cancelled")
+        self._wait_for_quiet()
+        self._say("")
+        answer = self._hear("paused")
+        self.paused = Paused(answer["workers"], answer["running"])
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process.stdin
+        self._process.stdin.close()
+        lacking = self._hear("resumed")["lacking"]
+        self._process.wait(START_GRACE)
+        if lacking:
+            raise PauseError(
+                f"These workers do not take tasks again within {RESUME_TIMEOUT:g} s of the failover: "
+                f"{', '.join(lacking)}. Restart them: systemctl restart 'airflow-worker@*'"
+            )
+
+    def _say(self, line: str) -> None:
+        assert self._process.stdin
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+
+    def _hear(self, state: str) -> dict[str, Any]:
+        assert self._process.stdout
+        line = self._process.stdout.readline()
+        answer = json.loads(line) if line else {"state": "error", "error": "the helper ended unasked"}
+        if answer["state"] != state:
+            if self._process.stdin and not self._process.stdin.closed:
+                self._process.stdin.close()
+            raise PauseError(
+                f"The workers could not be asked through the broker at {self._address}: "
+                f"{scrub(str(answer.get('error')), self._url)}"
+            )
+        return answer

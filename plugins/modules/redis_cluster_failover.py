@@ -1,0 +1,234 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The airflowops.cluster maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: redis_cluster_failover
+short_description: Hands a Redis Cluster master's slots over to one of its replicas
+version_added: 0.1.0
+description:
+  - Makes a replica master in place of a node that is about to be restarted or taken away. No key is lost and
+    no write refused for longer than the moment of the change.
+  - The old master becomes a replica of the new one. Nothing is done when O(node) is a replica already.
+  - On request the Celery workers take no new task around the change, so that no task is executed twice. What
+    a worker has taken and not confirmed goes back into the queue when the connection breaks.
+author:
+  - The airflowops.cluster maintainers (@airflowops)
+extends_documentation_fragment:
+  - airflowops.cluster.redis
+  - ansible.builtin.action_common_attributes
+attributes:
+  check_mode:
+    description: Returns what would be done and changes nothing.
+    support: full
+  diff_mode:
+    description: RV(changed) and RV(promoted) tell all there is.
+    support: none
+  platform:
+    platforms: posix
+options:
+  nodes:
+    description:
+      - The nodes of the cluster. Members that are not listed may not be reached under a name, but their views
+        are waited for as well.
+  node:
+    description: The node that shall not be master.
+    type: dict
+    required: true
+    suboptions:
+      host:
+        description: Its host, as in O(nodes).
+        type: str
+        required: true
+      port:
+        description: Its port, as in O(nodes).
+        type: int
+        required: true
+  timeout:
+    description:
+      - Seconds that the failover may take, without the pause of the workers. A single connection or answer
+        may take at most 5 seconds of them.
+    default: 60
+  workers:
+    description:
+      - How to reach the Celery workers that are paused around the failover. Without it none is paused.
+      - They are paused only if O(node) owns the slot of O(workers.key).
+      - If this module is killed in between, the workers go on as soon as it is gone.
+    type: dict
+    suboptions:
+      key:
+        description: A key of the broker, or the start of one that holds its hash tag, such as V({airflow}:).
+        type: str
+        required: true
+      broker_url:
+        description: Broker of the workers, as seen from the host on which the module runs.
+        type: str
+        required: true
+      broker_transport_options:
+        description: As C(broker_transport_options) of Celery.
+        type: dict
+        default: {}
+      celery_python:
+        description: Interpreter that has Celery, on the host on which the module runs.
+        type: path
+        default: /opt/airflow/current/bin/python
+      drain_timeout:
+        description:
+          - Seconds to wait for running tasks. What still runs then goes on, and is offered to the workers a
+            second time.
+          - Airflow refuses to run such a task twice; plain Celery does not. RV(still_running) names them.
+        type: float
+        default: 10
+notes:
+  - Workers obey only while Celery's remote control is on, which is Airflow's default.
+  - Fails, and changes nothing, when O(node) is no member, is master without a replica that is in step, or
+    when a node or the broker cannot be reached. Fails after the failover when a worker does not take tasks
+    again.
+seealso:
+  - module: airflowops.cluster.redis_cluster
+  - module: airflowops.cluster.airflow_queue_membership
+"""
+
+EXAMPLES = r"""
+- name: Hand over before the old master is restarted, without executing a task twice
+  airflowops.cluster.redis_cluster_failover:
+    nodes: "{{ my_redis_nodes }}"
+    password: "{{ redis_cluster_password }}"
+    node: {host: redis1.example.org, port: 7000}
+    workers:
+      key: "{airflow}:"
+      broker_url: "{{ my_broker_url }}"
+      broker_transport_options: {global_keyprefix: "{airflow}:"}
+  delegate_to: worker1.example.org
+"""
+
+RETURN = r"""
+promoted:
+  description: The replica that became master, or would; none if O(node) was no master.
+  returned: success
+  type: str
+  sample: 192.0.2.12:7001
+paused_workers:
+  description: The workers that were paused, with their queues.
+  returned: success
+  type: dict
+  sample: {q1@worker1: [default, cloudwalker_q1]}
+still_running:
+  description: Ids of the Celery tasks that ran on while the slot changed hands.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+seconds:
+  description: How long the failover took, without the pause before it.
+  returned: when a failover was made
+  type: float
+  sample: 0.31
+"""
+
+import contextlib
+import time
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.airflowops.cluster.plugins.module_utils.queue_membership import QueueMembershipError
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis_cluster import (
+    RedisClusterError,
+    key_slot,
+    slot_numbers,
+)
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis_connection import (
+    REDIS_IMPORT_ERROR,
+    Credentials,
+    redis_argument_spec,
+    resolve,
+)
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis_life import (
+    State,
+    choose_successor,
+    make_failover,
+)
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis_operation import Operation
+from ansible_collections.airflowops.cluster.plugins.module_utils.worker_pause import WorkerPause
+
+
+def owns(state: State, node_id: str, key: str) -> bool:
+    slot = key_slot(key)
+    return any(node.id == node_id and slot in slot_numbers(node.me.slots) for node in state.alive)
+
+
+def hand_over(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    listed = [{"host": node["host"], "port": node["port"]} for node in params["nodes"]]
+    if params["node"] not in listed:
+        # Of a node that is about to leave the inventory. It answers, so it can be asked like the others.
+        params["nodes"].append(params["node"])
+        listed.append(params["node"])
+    addresses = resolve(params["nodes"])
+    subject = addresses[listed.index(params["node"])]
+    credentials = Credentials(params["username"], params["password"], params["tls"], params["ca_cert"])
+    operation = Operation(addresses, credentials, params["timeout"])
+    try:
+        state = operation.look()
+        successor = choose_successor(state, subject)
+        result: dict[str, Any] = {
+            "changed": successor is not None,
+            "promoted": str(successor.address) if successor else None,
+            "paused_workers": {},
+            "still_running": [],
+        }
+        if successor is None or check_mode:
+            return result
+        step = make_failover(state, successor)
+        workers = params["workers"]
+        with contextlib.ExitStack() as stack:
+            if workers and owns(state, step.master, workers["key"]):
+                pause = WorkerPause(
+                    workers["celery_python"],
+                    workers["broker_url"],
+                    workers["broker_transport_options"],
+                    workers["drain_timeout"],
+                    lambda: operation.wait_for_idle_consumers(step.master),
+                )
+                stack.enter_context(pause)
+                result.update(paused_workers=pause.paused.workers, still_running=pause.paused.running)
+                operation.more_time(params["timeout"])
+            start = time.monotonic()
+            operation.fail_over(step)
+            result["seconds"] = round(time.monotonic() - start, 2)
+        return result
+    finally:
+        operation.close()
+
+
+def main() -> None:
+    spec = redis_argument_spec()
+    spec["node"] = {
+        "type": "dict",
+        "required": True,
+        "options": {"host": {"type": "str", "required": True}, "port": {"type": "int", "required": True}},
+    }
+    spec["workers"] = {
+        "type": "dict",
+        "options": {
+            "key": {"type": "str", "required": True, "no_log": False},  # The name of a key is no secret.
+            "broker_url": {"type": "str", "required": True, "no_log": True},
+            "broker_transport_options": {"type": "dict", "default": {}},
+            "celery_python": {"type": "path", "default": "/opt/airflow/current/bin/python"},
+            "drain_timeout": {"type": "float", "default": 10},
+        },
+    }
+    module = AnsibleModule(argument_spec=spec, required_by={"username": "password"}, supports_check_mode=True)
+    if REDIS_IMPORT_ERROR:
+        module.fail_json(msg=missing_required_lib("redis"), exception=REDIS_IMPORT_ERROR)
+    try:
+        result = hand_over(module.params, module.check_mode)
+    except (RedisClusterError, QueueMembershipError) as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

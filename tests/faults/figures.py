@@ -1,0 +1,150 @@
+# Copyright (c) 2026 The airflowops.cluster maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a round's records say: nothing but arithmetic."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Records:
+    """Times in seconds of the kernel's monotonic clock."""
+
+    accepted: dict[str, float] = field(default_factory=dict)
+    # Task -> when its executions began and ended, in the order in which they were noted.
+    begun: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    ended: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+
+    @classmethod
+    def of(cls, lines: Iterable[str]) -> Records:
+        records = cls()
+        for line in lines:
+            kind, number, moment = line.split()
+            if kind == "a":
+                records.accepted[number] = float(moment)
+            elif kind == "s":
+                records.begun[number].append(float(moment))
+            elif kind == "e":
+                records.ended[number].append(float(moment))
+            else:
+                raise ValueError(f"not a record: {line!r}")
+        return records
+
+    def outstanding(self) -> set[str]:
+        """Accepted and never executed to the end."""
+        return {number for number in self.accepted if not self.ended.get(number)}
+
+
+@dataclass(frozen=True)
+class Round:
+    """The figures of one round; gaps in seconds."""
+
+    accepted: int
+    executed: int
+    lost: int
+    duplicated: int
+    overlapping: int
+    publish_gap: float
+    worker_gap: float
+    dag_tasks: int = 0
+    dag_failed: int = 0
+
+
+def count(records: Records, fault_at: float, dag_tasks: int = 0, dag_failed: int = 0) -> Round:
+    """A gap is the longest time without an event that ends after the fault was made."""
+    accepted = records.accepted
+    return Round(
+        accepted=len(accepted),
+        executed=sum(1 for number in accepted if records.ended.get(number)),
+        lost=len(records.outstanding()),
+        duplicated=sum(1 for number in accepted if len(records.begun.get(number, ())) > 1),
+        overlapping=sum(
+            1 for number in accepted if overlaps(records.begun[number], records.ended.get(number, ()))
+        ),
+        publish_gap=longest_gap(accepted.values(), fault_at),
+        worker_gap=longest_gap(itertools.chain.from_iterable(records.begun.values()), fault_at),
+        dag_tasks=dag_tasks,
+        dag_failed=dag_failed,
+    )
+
+
+def overlaps(begun: Sequence[float], ended: Sequence[float]) -> bool:
+    """Whether a second execution began before one that was under way had ended."""
+    under_way = 0
+    # At one and the same moment the end counts first.
+    for _, change in sorted([*((moment, 1) for moment in begun), *((moment, -1) for moment in ended)]):
+        under_way += change
+        if under_way > 1:
+            return True
+    return False
+
+
+def longest_gap(moments: Iterable[float], since: float) -> float:
+    ordered = sorted(moments)
+    return max(
+        (later - earlier for earlier, later in itertools.pairwise(ordered) if later >= since), default=0.0
+    )
+
+
+def summary(rounds: Sequence[Round]) -> dict[str, float | int]:
+    """Sums of the counts; the gap of a round is the longer of its two."""
+    gaps = [max(each.publish_gap, each.worker_gap) for each in rounds]
+    return {
+        **{
+            name: sum(getattr(each, name) for each in rounds)
+            for name in ("accepted", "executed", "lost", "duplicated", "overlapping")
+        },
+        "gap_s_median": round(statistics.median(gaps), 2),
+        "gap_s_max": round(max(gaps), 2),
+    }
+
+
+def objections(name: str, rounds: Sequence[Round], planned: bool) -> list[str]:
+    """What may not be, in words."""
+    total = summary(rounds)
+    found = []
+    if total["lost"]:
+        found.append(f"{name}: {total['lost']} accepted tasks were lost")
+    if total["overlapping"]:
+        found.append(f"{name}: {total['overlapping']} tasks were executed twice at the same time")
+    if planned and total["duplicated"]:
+        found.append(f"{name}: {total['duplicated']} tasks were executed twice, in a planned operation")
+    if failed := sum(each.dag_failed for each in rounds):
+        found.append(f"{name}: {failed} tasks of DAG runs did not succeed at the first try")
+    if not total["accepted"]:
+        found.append(f"{name}: no task was accepted")
+    return found
+
+
+HEADER = [
+    "| fault | rounds | accepted | executed | lost | twice | twice at once | publish gap: median, worst "
+    "| worker gap: median, worst | DAG tasks: all, failed |",
+    "|---|---|---|---|---|---|---|---|---|---|",
+]
+
+
+def table(results: dict[str, Sequence[Round]], titles: dict[str, str]) -> list[str]:
+    lines = list(HEADER)
+    for name, rounds in results.items():
+        total = summary(rounds)
+
+        def gap(attribute: str, rounds: Sequence[Round] = rounds) -> str:
+            values = [getattr(each, attribute) for each in rounds]
+            return f"{statistics.median(values):.1f} s, {max(values):.1f} s"
+
+        cells = [
+            titles[name],
+            len(rounds),
+            *(total[key] for key in ("accepted", "executed", "lost", "duplicated", "overlapping")),
+            gap("publish_gap"),
+            gap("worker_gap"),
+            f"{sum(each.dag_tasks for each in rounds)}, {sum(each.dag_failed for each in rounds)}",
+        ]
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return lines
