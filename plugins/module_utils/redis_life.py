@@ -636,7 +636,7 @@ def _member_name(member: Member) -> str:
 def choose_successor(state: State, address: Address) -> Node | None:
     """The replica that can take a node's place as master with nothing lost; none if it owns no slot."""
     node = next((node for node in state.alive if node.address == address), None)
-    if node is None:
+    if node is None or not any(node.id in other.view for other in state.alive if other is not node):
         raise NodeRefused(f"{address} is no member of this cluster.")
     if node.me.master_id is not None or not node.me.slots:
         return None
