@@ -22,6 +22,7 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.redis_cluster i
     Member,
     Node,
     NodeRefused,
+    NotConverged,
     PlacementImpossible,
     Plan,
     RedisClusterError,
@@ -641,12 +642,16 @@ def choose_successor(state: State, address: Address) -> Node | None:
     if node.me.master_id is not None or not node.me.slots:
         return None
     replicas = [other for other in state.alive if other.me.master_id == node.id]
+    if not replicas:
+        raise NodeRefused(
+            f"{address} is a master, and it has no replica: its slots cannot be handed over. Run site.yml, "
+            "which gives it one."
+        )
     ready = [other for other in replicas if other.link_up]
     if not ready:
-        why = "its replicas are not in step with it" if replicas else "it has no replica"
-        raise NodeRefused(
-            f"{address} is a master, and {why}: its slots cannot be handed over. Run site.yml, which gives "
-            "it one, or look into the log of its replica."
+        raise NotConverged(
+            f"{address} is a master, and {', '.join(map(str, replicas))} is not in step with it: its slots "
+            "cannot be handed over. Look at the log of that replica, and run again."
         )
     masters = Counter(
         other.address.domain for other in state.alive if other.me.master_id is None and other.me.slots

@@ -136,6 +136,9 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.airflowops.cluster.plugins.module_utils.queue_membership import QueueMembershipError
 from ansible_collections.airflowops.cluster.plugins.module_utils.redis_cluster import (
+    Address,
+    Node,
+    NotConverged,
     RedisClusterError,
     key_slot,
     slot_numbers,
@@ -154,10 +157,24 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.redis_life impo
 from ansible_collections.airflowops.cluster.plugins.module_utils.redis_operation import Operation
 from ansible_collections.airflowops.cluster.plugins.module_utils.worker_pause import WorkerPause
 
+POLL_SECONDS = 0.2
+
 
 def owns(state: State, node_id: str, key: str) -> bool:
     slot = key_slot(key)
     return any(node.id == node_id and slot in slot_numbers(node.me.slots) for node in state.alive)
+
+
+def find_successor(operation: Operation, subject: Address) -> tuple[State, Node | None]:
+    """Waits for a replica that is on its way into step, as after its own restart."""
+    while True:
+        state = operation.look()
+        try:
+            return state, choose_successor(state, subject)
+        except NotConverged:
+            if time.monotonic() > operation.deadline:
+                raise
+            time.sleep(POLL_SECONDS)
 
 
 def hand_over(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
@@ -171,8 +188,7 @@ def hand_over(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     credentials = Credentials(params["username"], params["password"], params["tls"], params["ca_cert"])
     operation = Operation(addresses, credentials, params["timeout"])
     try:
-        state = operation.look()
-        successor = choose_successor(state, subject)
+        state, successor = find_successor(operation, subject)
         result: dict[str, Any] = {
             "changed": successor is not None,
             "promoted": str(successor.address) if successor else None,

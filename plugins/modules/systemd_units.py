@@ -139,7 +139,7 @@ def observe(module: AnsibleModule, names: list[str]) -> list[Unit]:
 
 def last_change(paths: list[str]) -> float:
     """Latest change of the files that exist, in seconds since the epoch."""
-    return max((os.lstat(path).st_mtime for path in paths if os.path.lexists(path)), default=0.0)
+    return max((os.lstat(path).st_ctime for path in paths if os.path.lexists(path)), default=0.0)
 
 
 def journal(module: AnsibleModule, name: str) -> str:
