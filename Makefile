@@ -1,9 +1,10 @@
 # Everything a newcomer or a developer types. `make` alone lists it.
 TOPOLOGY ?= multi_node
 SUITE ?= converge
+ROUNDS ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test lint unit integration lab bench lock
+.PHONY: help demo demo-down test lint unit integration lab bench faults lock
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -39,6 +40,10 @@ lab: ## One topology in the lab [TOPOLOGY=...]
 bench: ## Side-by-side measurements; converge writes docs/benchmarks.md [SUITE=converge|redis_form]
 	@tests/tools/bootstrap lab
 	@.venv/bin/python tests/benchmarks/$(SUITE).py
+
+faults: ## Faults under load in the lab; writes docs/reliability.md [SUITE=redis ROUNDS=10]
+	@tests/tools/bootstrap lab
+	@.venv/bin/python tests/faults/run.py $(SUITE) $(ROUNDS)
 
 lock: ## Make Airflow's lock file anew
 	@tests/tools/bootstrap

@@ -64,6 +64,12 @@ FAILOVER_ATTEMPTS = 3
 REFUSAL_SECONDS = 0.3
 # kombu waits for a message this long at a time (brpop_timeout, 1 s), and a little more.
 LONGEST_WAIT_FOR_MESSAGE = 1.3
+# HAProxy follows within a second or two; a worker that is not back by then has trouble of its own.
+LONGEST_WAIT_FOR_WORKERS = 15.0
+# Seconds until connections to the old master are cut, which the endpoint should have done by then, and then
+# between cuts.
+FIRST_CUT_SECONDS = 0.8
+CUT_SECONDS = 1.0
 
 
 class Operation(Formation):
@@ -242,18 +248,47 @@ class Operation(Formation):
                     raise
         self._until(f"That all nodes know {step.name} as master", lambda: self._agree_on(step.node))
 
-    def wait_for_idle_consumers(self, node_id: str) -> None:
-        """Until no client waits for an element of a list, as a Celery worker does for a message. Whose wait
-        goes on for longer than Celery's is not one of those that were told to stop.
+    def _clients(self, node_id: str) -> list[dict[str, str]]:
+        (text,) = self._by_id[node_id].ask(("CLIENT", "LIST"))
+        return [dict(pair.partition("=")[::2] for pair in line.split()) for line in text.splitlines()]
+
+    def end_waits(self, node_id: str) -> None:
+        """Until no client waits for an element of a list, as a Celery worker does for a message. Its wait is
+        ended as if its time were over. Who then waits anew is not one of those that were told to stop.
         """
 
         def idle() -> bool:
-            (text,) = self._by_id[node_id].ask(("CLIENT", "LIST", "TYPE", "NORMAL"))
-            clients = (dict(pair.partition("=")[::2] for pair in line.split()) for line in text.splitlines())
-            return not any("b" in client["flags"] and client["cmd"] == "brpop" for client in clients)
+            clients = [c for c in self._clients(node_id) if "b" in c["flags"] and c["cmd"] == "brpop"]
+            if clients:
+                self._by_id[node_id].ask(*(("CLIENT", "UNBLOCK", client["id"]) for client in clients))
+            return not clients
 
         with contextlib.suppress(NotConverged):
             self._until("That no client waits for a message", idle, LONGEST_WAIT_FOR_MESSAGE)
+
+    def subscribers(self, node_id: str) -> int:
+        """How many clients are subscribed to a channel, as each Celery worker is for remote control."""
+        return sum(client["sub"] != "0" or client["psub"] != "0" for client in self._clients(node_id))
+
+    def move_subscribers(self, step: Failover, number: int) -> None:
+        """Until so many subscribers are at the new master. A worker that is told to take tasks while it is
+        still connected to the old one ends with an error. An endpoint cuts the connections that it looks
+        after; those that an older process of it holds since a reload are cut here.
+        """
+        next_cut = time.monotonic() + FIRST_CUT_SECONDS
+
+        def there() -> bool:
+            nonlocal next_cut
+            if self.subscribers(step.node) >= number:
+                return True
+            if time.monotonic() > next_cut:
+                next_cut = time.monotonic() + CUT_SECONDS
+                kinds = ("normal", "pubsub")
+                self._by_id[step.master].ask(*(("CLIENT", "KILL", "TYPE", kind) for kind in kinds))
+            return False
+
+        with contextlib.suppress(NotConverged):
+            self._until("That the workers are back", there, LONGEST_WAIT_FOR_WORKERS)
 
     def more_time(self, seconds: float) -> None:
         self.deadline = time.monotonic() + seconds

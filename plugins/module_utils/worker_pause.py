@@ -50,12 +50,12 @@ app = Celery(broker=settings["broker_url"], set_as_current=False)
 app.conf.broker_transport_options = settings["transport_options"]
 
 
-def ask(command, to=None, timeout=1.0, **arguments):
+def ask(command, to=None, timeout=1.0):
     """Each worker's answer. With `to`, returns as soon as these have answered."""
     with app.connection_for_write() as connection:
         replies = app.control.broadcast(
-            command, arguments=arguments, destination=to, reply=True, timeout=timeout,
-            limit=len(to) if to else None, connection=connection,
+            command, destination=to, reply=True, timeout=timeout, limit=len(to) if to else None,
+            connection=connection,
         )
     return {name: answer for reply in replies or [] for name, answer in reply.items()}
 
@@ -67,13 +67,29 @@ def served(to=None, timeout=1.0):
     }
 
 
-def queues_of(workers):
-    return sorted({queue for names in workers.values() for queue in names})
+def tell(command, workers):
+    """All queues of all workers, without waiting for an answer."""
+    with app.connection_for_write() as connection:
+        for queue in sorted({queue for names in workers.values() for queue in names}):
+            to = [name for name, names in workers.items() if queue in names]
+            app.control.broadcast(command, arguments={"queue": queue}, destination=to, connection=connection)
 
 
-def tell(command, workers, timeout=1.0):
-    for queue in queues_of(workers):
-        ask(command, [name for name, names in workers.items() if queue in names], timeout, queue=queue)
+def tell_until(command, workers, obeyed, timeout):
+    """Again and again: who has no connection at this moment does not hear it. Those that did not obey."""
+    deadline = time.monotonic() + timeout
+    lacking = dict(workers)
+    while lacking and time.monotonic() < deadline:
+        try:
+            tell(command, lacking)
+            now = served(list(lacking), 0.2)
+        except Exception:
+            time.sleep(0.05)
+            continue
+        lacking = {
+            name: names for name, names in lacking.items() if name not in now or not obeyed(names, now[name])
+        }
+    return sorted(lacking)
 
 
 def under_way(workers):
@@ -87,27 +103,12 @@ def under_way(workers):
     )
 
 
-def resume(workers):
-    """Until each worker takes tasks from all its queues again. Those that do not in time."""
-    deadline = time.monotonic() + settings["resume_timeout"]
-    lacking = dict(workers)
-    while lacking and time.monotonic() < deadline:
-        try:
-            tell("add_consumer", lacking, 0.3)
-            now = {name: set(queues) for name, queues in served(list(lacking), 0.3).items()}
-        except Exception:
-            time.sleep(0.1)
-            continue
-        lacking = {
-            name: names for name, names in lacking.items() if not set(names) <= now.get(name, set())
-        }
-    return sorted(lacking)
-
-
 workers = {}
 try:
     workers = served()
-    tell("cancel_consumer", workers)
+    deaf = tell_until("cancel_consumer", workers, lambda names, now: not set(names) & set(now), 5.0)
+    if deaf:
+        raise RuntimeError("%s did not stop to take tasks when told to" % ", ".join(deaf))
     say(state="cancelled")
     sys.stdin.readline()
     deadline = time.monotonic() + settings["drain_timeout"]
@@ -124,7 +125,10 @@ try:
 except Exception as error:
     say(state="error", error="%s: %s" % (type(error).__name__, error))
 sys.stdin.read()
-say(state="resumed", lacking=resume(workers))
+lacking = tell_until(
+    "add_consumer", workers, lambda names, now: set(names) <= set(now), settings["resume_timeout"]
+)
+say(state="resumed", lacking=lacking)
 '''
 
 # Seconds between the two looks that must both find nothing under way.

@@ -154,7 +154,10 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.redis_life impo
     choose_successor,
     make_failover,
 )
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis_operation import Operation
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis_operation import (
+    LONGEST_WAIT_FOR_WORKERS,
+    Operation,
+)
 from ansible_collections.airflowops.cluster.plugins.module_utils.worker_pause import WorkerPause
 
 POLL_SECONDS = 0.2
@@ -206,14 +209,18 @@ def hand_over(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
                     workers["broker_url"],
                     workers["broker_transport_options"],
                     workers["drain_timeout"],
-                    lambda: operation.wait_for_idle_consumers(step.master),
+                    lambda: operation.end_waits(step.master),
                 )
                 stack.enter_context(pause)
                 result.update(paused_workers=pause.paused.workers, still_running=pause.paused.running)
                 operation.more_time(params["timeout"])
+            subscribers = operation.subscribers(step.master)
             start = time.monotonic()
             operation.fail_over(step)
             result["seconds"] = round(time.monotonic() - start, 2)
+            if result["paused_workers"]:
+                operation.more_time(LONGEST_WAIT_FOR_WORKERS)
+                operation.move_subscribers(step, subscribers)
         return result
     finally:
         operation.close()

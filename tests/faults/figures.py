@@ -65,7 +65,7 @@ def count(records: Records, fault_at: float, dag_tasks: int = 0, dag_failed: int
         lost=len(records.outstanding()),
         duplicated=sum(1 for number in accepted if len(records.begun.get(number, ())) > 1),
         overlapping=sum(
-            1 for number in accepted if overlaps(records.begun[number], records.ended.get(number, ()))
+            1 for number in accepted if overlaps(records.begun.get(number, ()), records.ended.get(number, ()))
         ),
         publish_gap=longest_gap(accepted.values(), fault_at),
         worker_gap=longest_gap(itertools.chain.from_iterable(records.begun.values()), fault_at),

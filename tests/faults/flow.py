@@ -22,8 +22,8 @@ from airflow.providers.celery.executors.celery_executor import app
 
 QUEUE = "flow"
 RECORDS = Path(os.environ.get("FLOW_RECORDS", "/var/lib/airflow/flow"))
-# Most tasks are short. One in forty outlasts a planned failover.
-SHORT, LONG, LONG_EACH = 0.2, 4.0, 40
+# Most tasks are short. One in twenty outlasts a planned failover.
+SHORT, LONG, LONG_EACH = 0.2, 1.0, 20
 
 
 def note(kind: str, number: str, file: Path) -> None:

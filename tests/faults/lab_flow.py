@@ -63,7 +63,7 @@ class Flow:
             self._start(
                 host,
                 WORKER,
-                "/opt/airflow/current/bin/celery -A flow worker --queues flow --pool prefork --without-mingle "
+                "/opt/airflow/current/bin/celery -A flow worker --queues flow --without-mingle "
                 f"--without-gossip --concurrency {CONCURRENCY} --hostname flow@{host} --loglevel INFO",
                 "Restart=always",
                 "RestartSec=2",
@@ -99,7 +99,9 @@ class Flow:
             host, file = item
             return self.lab.host(host).run(f"cat {FOLDER}/{file}").stdout.splitlines()
 
-        files = [(host, "accepted") for host in self.publishers] + [(host, "executed") for host in self.workers]
+        files = [(host, "accepted") for host in self.publishers] + [
+            (host, "executed") for host in self.workers
+        ]
         with ThreadPoolExecutor(8) as pool:
             return Records.of(line for lines in pool.map(one, files) for line in lines)
 

@@ -13,6 +13,17 @@ from suite import Fault
 from test_2_verify import redis_info
 
 KEY = "{airflow}:x"
+CUT_SECONDS = 30
+GONE_SECONDS = 60
+
+
+def prepare(lab: Lab) -> None:
+    each(
+        lambda host: lab.host(host).run_expect(
+            [0], "nft --version || DEBIAN_FRONTEND=noninteractive apt-get install -qq nftables"
+        ),
+        lab.group("redis_cluster"),
+    )
 
 
 def owner_of(lab: Lab) -> tuple[str, int, str]:
@@ -27,9 +38,6 @@ def ports(lab: Lab) -> list[int]:
 
 
 def promoted(lab: Lab, before: str) -> None:
-    asked = next(host for host in lab.group("redis_cluster"))
-    assert asked
-
     def another() -> bool:
         return redis_info(lab, key=KEY)["owner_of"]["id"] not in (None, before)
 
@@ -44,9 +52,7 @@ def whole(lab: Lab) -> None:
         "redis-cli finds the cluster whole",
         lambda: (
             lab.host(host)
-            .run(
-                f"REDISCLI_AUTH={lab.secret('redis')} redis-cli --cluster check {lab.address(host)}:{port}"
-            )
+            .run(f"REDISCLI_AUTH={lab.secret('redis')} redis-cli --cluster check {lab.address(host)}:{port}")
             .rc
             == 0
         ),
@@ -81,27 +87,31 @@ def cut_off_owner(lab: Lab) -> None:
     """All but the way by which we reach the host is closed, in both directions, and opens by itself."""
     host, _, before = owner_of(lab)
     outside = lab.host(host).check_output("echo ${SSH_CONNECTION%% *}")
-    table = (
-        "table inet faults { "
-        f"chain in {{ type filter hook input priority -10; iif lo accept; ip saddr {outside} accept; drop; }} "
-        f"chain out {{ type filter hook output priority -10; oif lo accept; ip daddr {outside} accept; drop; }} }}"
-    )
+    rules = [
+        "add table inet faults",
+        "add chain inet faults in { type filter hook input priority -10; policy drop; }",
+        "add chain inet faults out { type filter hook output priority -10; policy drop; }",
+        "add rule inet faults in iif lo accept",
+        f"add rule inet faults in ip saddr {outside} accept",
+        "add rule inet faults out oif lo accept",
+        f"add rule inet faults out ip daddr {outside} accept",
+    ]
+    text = "\n".join(rules)
+    lab.host(host).run_expect([0], f"cat > /run/faults.nft <<'END'\n{text}\nEND")
     lab.host(host).run_expect(
         [0],
         "systemd-run --collect --unit=faults-cut sh -c "
-        f"'nft \"{table}\"; sleep 30; nft delete table inet faults'",
+        f"'nft -f /run/faults.nft; sleep {CUT_SECONDS}; nft delete table inet faults'",
     )
     time.sleep(1)
     assert "faults" in lab.host(host).check_output("nft list tables"), "the host was not cut off"
-    time.sleep(30)
+    time.sleep(CUT_SECONDS)
     assert owner_of(lab)[2] != before, "no replica was promoted"
 
 
 def planned_failover(lab: Lab) -> None:
     host, port, before = owner_of(lab)
-    lab.playbook(
-        ROOT / "tests/faults/failover.yml", "-e", f"faults_host={host}", "-e", f"faults_port={port}"
-    )
+    lab.playbook(ROOT / "tests/faults/failover.yml", "-e", f"faults_host={host}", "-e", f"faults_port={port}")
     assert owner_of(lab)[2] != before
 
 
@@ -113,7 +123,7 @@ def broker_gone(lab: Lab) -> None:
     hosts = lab.group("redis_cluster")
     units = " ".join(f"redis-cluster@{port}" for port in ports(lab))
     each(lambda host: lab.host(host).run_expect([0], f"systemctl stop {units}"), hosts)
-    time.sleep(60)
+    time.sleep(GONE_SECONDS)
     each(lambda host: lab.host(host).run_expect([0], f"systemctl start {units}"), hosts)
 
 

@@ -16,6 +16,10 @@ from test_2_verify import redis_info, run_dag
 
 @pytest.fixture(scope="module")
 def load_dag(lab: Lab) -> None:
+    put_load_dag(lab)
+
+
+def put_load_dag(lab: Lab) -> None:
     """Puts the load DAG beside the others; the next run of site.yml removes it."""
     source = (ROOT / "tests/lab/dags/lab_load.py").read_text()
     for host in {*lab.group("airflow_master"), *lab.group("airflow_worker")}:
@@ -55,15 +59,20 @@ class Load:
             timeout=120,
         )
 
-    def all_done(self, timeout: float) -> None:
-        state = wait_until(
+    def ended(self, timeout: float) -> str:
+        return wait_until(
             "the end of the run",
             lambda: (state := self.lab.airflow.get(self.path)["state"]) in ("success", "failed") and state,
             timeout=timeout,
             poll=1,
         )
-        tasks = self.tasks()
-        assert Counter((task["state"], task["try_number"]) for task in tasks) == {("success", 1): self.number}
+
+    def results(self) -> Counter:
+        return Counter((task["state"], task["try_number"]) for task in self.tasks())
+
+    def all_done(self, timeout: float) -> None:
+        state = self.ended(timeout)
+        assert self.results() == {("success", 1): self.number}
         assert state == "success"
 
 

@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+# Copyright (c) 2026 The airflowops.cluster maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Makes each fault of a suite as many times as asked, under a flow of tasks, in the multi-node lab.
+
+At least 20 plain Celery tasks a second flow through the cluster's own endpoints, and a DAG run goes beside
+them. Writes a table into docs/reliability.md; the last line printed is the same as JSON. Ends with 1 if a
+task was lost, executed twice at the same time, or twice at all in a planned operation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+sys.path[:0] = [str(HERE), str(ROOT / "tests/lab"), str(ROOT / ".collections")]
+
+import figures
+from lab import Lab
+from lab_flow import CONCURRENCY, PER_SECOND, Flow
+from suite import Fault
+from test_4_faults import Load, put_load_dag
+
+SUITES = {"redis": "redis_suite"}
+PAGE = ROOT / "docs/reliability.md"
+# A message that a worker lost is offered again after airflow_visibility_timeout, and has to be found.
+DRAIN_SECONDS = 180
+# Tasks of the DAG run beside each fault, and seconds for which each runs.
+DAG_TASKS, DAG_SECONDS = 24, 2
+QUIET_SECONDS = 4
+
+
+def make_round(lab: Lab, flow: Flow, fault: Fault, whole: Callable[[Lab], None]) -> figures.Round:
+    start = time.monotonic()
+    flow.begin()
+    try:
+        load = Load(lab, tasks=DAG_TASKS, seconds=DAG_SECONDS)
+        flow.flowing(start)
+        load.under_way(1)
+        fault_at = time.monotonic()
+        fault.make(lab)
+        flow.flowing(time.monotonic())
+        time.sleep(QUIET_SECONDS)
+    finally:
+        flow.end()
+    records = flow.drained(DRAIN_SECONDS)
+    whole(lab)
+    load.ended(DRAIN_SECONDS)
+    failed = DAG_TASKS - load.results()["success", 1]
+    return figures.count(records, fault_at, dag_tasks=DAG_TASKS, dag_failed=failed)
+
+
+def write_page(suite: str, lines: list[str], rounds: int) -> None:
+    """Between two marks that stand in the page."""
+    begin, end = f"<!-- faults {suite}: written by make faults -->", f"<!-- faults {suite}: end -->"
+    text = PAGE.read_text(encoding="utf-8")
+    head, rest = text.split(begin)
+    tail = rest.split(end)[1]
+    note = (
+        f"`make faults SUITE={suite} ROUNDS={rounds}`: {PER_SECOND} plain Celery tasks a second on three "
+        f"workers of {CONCURRENCY} slots each, and beside each fault a DAG run of {DAG_TASKS} tasks of "
+        f"{DAG_SECONDS} s."
+    )
+    PAGE.write_text(f"{head}{begin}\n{note}\n\n" + "\n".join(lines) + f"\n{end}{tail}", encoding="utf-8")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("suite", choices=SUITES)
+    parser.add_argument("rounds", type=int)
+    parser.add_argument(
+        "--only", action="append", default=[], help="these faults alone; the page is left as it is"
+    )
+    parser.add_argument("--keep", action="store_true", help="use the lab that is up, and leave it up")
+    options = parser.parse_args()
+    module = importlib.import_module(SUITES[options.suite])
+    faults = [fault for fault in module.FAULTS if not options.only or fault.name in options.only]
+    lab = Lab("multi_node")
+    if not options.keep:
+        lab.playbook(ROOT / "molecule/shared/create.yml")
+        lab.playbook(ROOT / "site.yml")
+    flow = Flow(lab)
+    results: dict[str, list[figures.Round]] = {fault.name: [] for fault in faults}
+    try:
+        put_load_dag(lab)
+        module.prepare(lab)
+        flow.install()
+        flow.start_workers()
+        for number in range(options.rounds):
+            for fault in faults:
+                done = make_round(lab, flow, fault, module.whole)
+                results[fault.name].append(done)
+                print(f"round {number + 1}: {fault.name}: {done}", flush=True)
+    finally:
+        flow.stop()
+        if not options.keep:
+            lab.playbook(ROOT / "molecule/shared/destroy.yml")
+    table = figures.table(results, {fault.name: fault.title for fault in faults})
+    if not options.only:
+        write_page(options.suite, table, options.rounds)
+    objections = [
+        text
+        for fault in faults
+        for text in figures.objections(fault.name, results[fault.name], fault.planned)
+    ]
+    print("\n".join([*table, *objections]))
+    summary = {name: figures.summary(rounds) for name, rounds in results.items()}
+    print(json.dumps({"suite": options.suite, "rounds": options.rounds, "faults": summary}))
+    return 1 if objections else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
