@@ -6,7 +6,8 @@
 What a worker has taken and not confirmed goes back into the queue when its connection to the broker breaks,
 and is executed again. So nothing may be under way at that moment. The workers are told through Celery's
 remote control, by a process of its own under an interpreter that has Celery. That process lets them go on as
-soon as its standard input ends, whatever has become of us.
+soon as its standard input ends, whatever has become of us; and if it cannot, they go on by themselves. The
+commands are those of roles/airflow_common/files/airflowops_celery.py.
 """
 
 from __future__ import annotations
@@ -50,12 +51,12 @@ app = Celery(broker=settings["broker_url"], set_as_current=False)
 app.conf.broker_transport_options = settings["transport_options"]
 
 
-def ask(command, to=None, timeout=1.0):
+def ask(command, to=None, timeout=1.0, **arguments):
     """Each worker's answer. With `to`, returns as soon as these have answered."""
     with app.connection_for_write() as connection:
         replies = app.control.broadcast(
-            command, destination=to, reply=True, timeout=timeout, limit=len(to) if to else None,
-            connection=connection,
+            command, arguments=arguments, destination=to, reply=True, timeout=timeout,
+            limit=len(to) if to else None, connection=connection,
         )
     return {name: answer for reply in replies or [] for name, answer in reply.items()}
 
@@ -67,21 +68,13 @@ def served(to=None, timeout=1.0):
     }
 
 
-def tell(command, workers):
-    """All queues of all workers, without waiting for an answer."""
-    with app.connection_for_write() as connection:
-        for queue in sorted({queue for names in workers.values() for queue in names}):
-            to = [name for name, names in workers.items() if queue in names]
-            app.control.broadcast(command, arguments={"queue": queue}, destination=to, connection=connection)
-
-
-def tell_until(command, workers, obeyed, timeout):
+def ask_until(command, workers, obeyed, timeout, **arguments):
     """Again and again: who has no connection at this moment does not hear it. Those that did not obey."""
     deadline = time.monotonic() + timeout
     lacking = dict(workers)
     while lacking and time.monotonic() < deadline:
         try:
-            tell(command, lacking)
+            ask(command, list(lacking), 0.2, **arguments)
             now = served(list(lacking), 0.2)
         except Exception:
             time.sleep(0.05)
@@ -105,11 +98,16 @@ def under_way(workers):
 
 workers = {}
 try:
-    workers = served()
-    deaf = tell_until("cancel_consumer", workers, lambda names, now: not set(names) & set(now), 5.0)
+    found = served()
+    answers = ask("airflowops_pause", list(found), seconds=settings["longest"])
+    # Who does not know the command, as a worker that runs with an older configuration, is left alone.
+    workers = {name: names for name, names in found.items() if "ok" in (answers.get(name) or {})}
+    deaf = ask_until(
+        "airflowops_pause", workers, lambda names, now: not now, 5.0, seconds=settings["longest"]
+    )
     if deaf:
         raise RuntimeError("%s did not stop to take tasks when told to" % ", ".join(deaf))
-    say(state="cancelled")
+    say(state="cancelled", unknown=sorted(set(found) - set(workers)))
     sys.stdin.readline()
     deadline = time.monotonic() + settings["drain_timeout"]
     quiet = 0
@@ -125,12 +123,14 @@ try:
 except Exception as error:
     say(state="error", error="%s: %s" % (type(error).__name__, error))
 sys.stdin.read()
-lacking = tell_until(
-    "add_consumer", workers, lambda names, now: set(names) <= set(now), settings["resume_timeout"]
+lacking = ask_until(
+    "airflowops_resume", workers, lambda names, now: set(names) <= set(now), settings["resume_timeout"]
 )
 say(state="resumed", lacking=lacking)
 '''
 
+# Seconds, beyond the wait for running tasks, after which a paused worker goes on by itself.
+LONGEST_PAUSE = 60.0
 # Seconds between the two looks that must both find nothing under way.
 SETTLE = 0.15
 
@@ -144,6 +144,7 @@ class Paused(NamedTuple):
 
     workers: dict[str, list[str]]  # worker -> its queues
     running: list[str]  # ids of tasks that had not ended when the time to wait for them was over
+    unpaused: list[str]  # workers that do not know how to pause
 
 
 class WorkerPause:
@@ -170,6 +171,7 @@ class WorkerPause:
             "drain_timeout": drain_timeout,
             "resume_timeout": RESUME_TIMEOUT,
             "settle": SETTLE,
+            "longest": drain_timeout + LONGEST_PAUSE,
         }
         try:
             # -I: neither the working directory nor the user's site-packages can bring in another celery.
@@ -188,14 +190,14 @@ class WorkerPause:
                 f"celery_python: {celery_python} cannot be run: {error.strerror or error}"
             ) from None
         self._say(json.dumps(settings))
-        self.paused = Paused({}, [])
+        self.paused = Paused({}, [], [])
 
     def __enter__(self) -> WorkerPause:
-        self._hear("cancelled")
+        unpaused = self._hear("cancelled")["unknown"]
         self._wait_for_quiet()
         self._say("")
         answer = self._hear("paused")
-        self.paused = Paused(answer["workers"], answer["running"])
+        self.paused = Paused(answer["workers"], answer["running"], unpaused)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -83,7 +83,8 @@ options:
         type: float
         default: 10
 notes:
-  - Workers obey only while Celery's remote control is on, which is Airflow's default.
+  - Workers obey only while Celery's remote control is on, which is Airflow's default, and if they were
+    configured by the role P(airflowops.cluster.airflow_worker#role).
   - Fails, and changes nothing, when O(node) is no member, is master without a replica that is in step, or
     when a node or the broker cannot be reached. Fails after the failover when a worker does not take tasks
     again.
@@ -116,6 +117,13 @@ paused_workers:
   returned: success
   type: dict
   sample: {q1@worker1: [default, cloudwalker_q1]}
+unpaused_workers:
+  description:
+    - Workers that took tasks all the while, as they do not know the command. A warning names them too.
+  returned: success
+  type: list
+  elements: str
+  sample: []
 still_running:
   description: Ids of the Celery tasks that ran on while the slot changed hands.
   returned: success
@@ -196,6 +204,7 @@ def hand_over(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
             "changed": successor is not None,
             "promoted": str(successor.address) if successor else None,
             "paused_workers": {},
+            "unpaused_workers": [],
             "still_running": [],
         }
         if successor is None or check_mode:
@@ -212,7 +221,11 @@ def hand_over(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
                     lambda: operation.end_waits(step.master),
                 )
                 stack.enter_context(pause)
-                result.update(paused_workers=pause.paused.workers, still_running=pause.paused.running)
+                result.update(
+                    paused_workers=pause.paused.workers,
+                    unpaused_workers=pause.paused.unpaused,
+                    still_running=pause.paused.running,
+                )
                 operation.more_time(params["timeout"])
             subscribers = operation.subscribers(step.master)
             start = time.monotonic()
@@ -250,6 +263,11 @@ def main() -> None:
         result = hand_over(module.params, module.check_mode)
     except (RedisClusterError, QueueMembershipError) as error:
         module.fail_json(msg=str(error))
+    if result["unpaused_workers"]:
+        module.warn(
+            f"These workers do not know how to pause, and may have executed a task twice: "
+            f"{', '.join(result['unpaused_workers'])}. Restart them; site.yml gives them what they need."
+        )
     module.exit_json(**result)
 
 

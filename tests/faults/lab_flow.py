@@ -42,7 +42,7 @@ class Flow:
             f"--unit={unit} --uid=airflow --working-directory={FOLDER}",
             "--property=EnvironmentFile=/etc/airflow/secrets.env",
             "--setenv=AIRFLOW_HOME=/var/lib/airflow --setenv=AIRFLOW_CONFIG=/etc/airflow/airflow.cfg",
-            f"--setenv=PYTHONPATH={FOLDER}",
+            f"--setenv=PYTHONPATH={FOLDER}:/opt/airflow/lib",
             *(f"--property={text}" for text in properties),
         ]
         self.lab.host(host).run_expect([0], f"systemd-run --collect {' '.join(options)} {command}")

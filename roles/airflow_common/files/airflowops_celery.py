@@ -1,0 +1,73 @@
+# Copyright (c) 2026 The airflowops.cluster maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Remote control commands of the Celery workers: take no new task for a moment, and go on.
+
+Celery's own pair, cancel_consumer and add_consumer, does not serve: a worker that got both forgets its queues
+when it next loses the broker, stays connected and consumes nothing (seen with Celery 5.6.3).
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from celery.utils.log import get_logger
+from celery.worker.control import control_command
+
+logger = get_logger(__name__)
+
+
+class Pause:
+    """The queues that were given up, and the clock that takes them back if nobody does."""
+
+    def __init__(self) -> None:
+        self.queues: dict[str, Any] = {}
+        self.clock: threading.Timer | None = None
+
+    def begin(self, consumer: Any, seconds: float) -> list[str]:
+        known = consumer.app.amqp.queues
+        given_up = dict(known.consume_from)
+        self.queues.update(given_up)
+        for name in given_up:
+            known.deselect(name)
+            consumer.call_soon(consumer.cancel_task_queue, name)
+        self._set_clock(threading.Timer(seconds, self.end, (consumer,)))
+        return sorted(self.queues)
+
+    def end(self, consumer: Any) -> list[str]:
+        """A worker without connection takes tasks from what is selected when it has one again."""
+        self._set_clock(None)
+        queues, self.queues = self.queues, {}
+        for name, queue in queues.items():
+            consumer.app.amqp.queues.select_add(queue)
+            consumer.call_soon(consumer.add_task_queue, name)
+        return sorted(queues)
+
+    def _set_clock(self, clock: threading.Timer | None) -> None:
+        if self.clock:
+            self.clock.cancel()
+        self.clock = clock
+        if clock:
+            clock.daemon = True
+            clock.start()
+
+
+pause = Pause()
+
+
+@control_command(name="airflowops_pause", args=[("seconds", float)], signature="<seconds>")
+def airflowops_pause(state: Any, seconds: float, **_: Any) -> dict[str, Any]:
+    """Take no new task until told to go on, or for so many seconds."""
+    names = pause.begin(state.consumer, float(seconds))
+    logger.info("Paused for %s s at the most: takes nothing from %s", seconds, ", ".join(names))
+    return {"ok": names}
+
+
+@control_command(name="airflowops_resume")
+def airflowops_resume(state: Any, **_: Any) -> dict[str, Any]:
+    """Take tasks again."""
+    names = pause.end(state.consumer)
+    if names:
+        logger.info("Takes tasks again from %s", ", ".join(names))
+    return {"ok": names}
