@@ -351,10 +351,13 @@ class _Planner:
         listed = self.listed
         wanted = max(MINIMUM_MASTERS, len(listed) // (self.request.replicas_per_master + 1))
         shards = [part for part in self.parts.values() if part.slots and (part.listed or self.request.prune)]
-        choices = {shard.id: self.leaders_of(shard) for shard in shards}
-        for shard in shards:
-            if shard.slots & self.request.pinned and not choices[shard.id]:
-                choices[shard.id] = self.adopt(shard)
+        # Before anything else: who is adopted is no choice for the shard that it comes from.
+        adopted = {
+            shard.id: self.adopt(shard)
+            for shard in shards
+            if shard.slots & self.request.pinned and not self.leaders_of(shard)
+        }
+        choices = {shard.id: adopted.get(shard.id) or self.leaders_of(shard) for shard in shards}
         able = [shard for shard in shards if choices[shard.id]]
         able.sort(
             key=lambda part: (

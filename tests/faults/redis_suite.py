@@ -86,7 +86,8 @@ def power_off_owner(lab: Lab) -> None:
 def cut_off_owner(lab: Lab) -> None:
     """All but the way by which we reach the host is closed, in both directions, and opens by itself."""
     host, _, before = owner_of(lab)
-    outside = lab.host(host).check_output("echo ${SSH_CONNECTION%% *}")
+    connection = lab.host(host).check_output("ss -Htn state established sport = :22 | head -n 1")
+    outside = connection.split()[3].rsplit(":", 1)[0]
     rules = [
         "add table inet faults",
         "add chain inet faults in { type filter hook input priority -10; policy drop; }",

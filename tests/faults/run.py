@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import itertools
 import json
 import sys
 import time
@@ -52,10 +53,25 @@ def make_round(lab: Lab, flow: Flow, fault: Fault, whole: Callable[[Lab], None])
     finally:
         flow.end()
     records = flow.drained(DRAIN_SECONDS)
+    tell_lost(records, fault_at)
     whole(lab)
     load.ended(DRAIN_SECONDS)
     failed = DAG_TASKS - load.results()["success", 1]
     return figures.count(records, fault_at, dag_tasks=DAG_TASKS, dag_failed=failed)
+
+
+def tell_lost(records: figures.Records, fault_at: float) -> None:
+    """When what was lost was accepted, before or after the last sign of life before the gap."""
+    moments = sorted(records.accepted.values())
+    steps = [(later - now, now) for now, later in itertools.pairwise(moments) if later > fault_at]
+    gap_at = max(steps)[1] if steps else fault_at
+    for number in sorted(records.outstanding()):
+        begun = records.begun.get(number)
+        print(
+            f"lost: {number}, accepted {records.accepted[number] - gap_at:+.3f} s from the start of the gap"
+            + (f", begun {begun[0] - gap_at:+.3f} s" if begun else ", never begun"),
+            flush=True,
+        )
 
 
 def write_page(suite: str, lines: list[str], rounds: int) -> None:

@@ -17,7 +17,7 @@ NAMES = sorted(path.name for path in ROLES.iterdir() if path.is_dir() and any(pa
 MOST_OPTIONS = 40
 MOST_LINES = 100
 # airflow_common owns what all parts of Airflow share; the names in topology are those of the roles it serves.
-PREFIXES = {"airflow_common": ("airflow_",)}
+PREFIXES = {"airflow_common": ("airflow_",), "topology": ("airflow_broker_",)}
 # Ansible validates an entry point's spec each time that a role, or one that depends on it, runs it: a
 # quarter of a second for ten hosts, in every play. These are dependencies of all others or run in every
 # play, so their inputs stand under a name that no task file has. Preflight checks them, once.

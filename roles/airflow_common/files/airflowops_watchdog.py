@@ -1,0 +1,124 @@
+# Copyright (c) 2026 The airflowops.cluster maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Finds a Celery worker deaf that is connected and takes nothing while its queues hold tasks, and mends it.
+
+Known since Celery 4 after broker failovers, and green in every ping. A thread of the worker looks every 15 s,
+over a connection of its own:
+- Half of the unit's WatchdogSec= deaf: the worker connects anew, to all the queues that it was started with.
+  Running tasks run on.
+- All of it: systemd is not told any more that all is well. It stops the worker, which ends its running tasks
+  first (WatchdogSignal=SIGTERM), and starts it again.
+While the broker cannot be reached nothing is held against the worker.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from typing import Any
+
+from celery.signals import worker_ready, worker_shutting_down
+from celery.utils.log import get_logger
+from celery.worker import state
+
+logger = get_logger(__name__)
+LOOK_SECONDS = 15.0
+
+
+def notify(text: str) -> None:
+    """Tells systemd, as sd_notify(3) does."""
+    address = os.environ["NOTIFY_SOCKET"]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.sendto(text.encode(), "\0" + address[1:] if address[0] == "@" else address)
+
+
+def backlog(app: Any, queues: list[str]) -> int:
+    """How many messages wait in the queues. Raises when the broker cannot be reached."""
+    with app.connection_for_read() as connection:
+        connection.ensure_connection(max_retries=1, timeout=5)
+        channel = connection.default_channel
+        if hasattr(channel, "_size"):  # kombu's own transports: Redis, SQS.
+            return sum(channel._size(queue) for queue in queues)
+        return sum(channel.queue_declare(queue, passive=True).message_count for queue in queues)
+
+
+class ConnectAnew(ConnectionError):
+    """Raised in the worker's main loop, which treats it like a connection that broke."""
+
+
+def connect_anew() -> None:
+    raise ConnectAnew("deaf: connects anew")
+
+
+class Watchdog(threading.Thread):
+    def __init__(self, consumer: Any, limit: float) -> None:
+        super().__init__(daemon=True, name="airflowops-watchdog")
+        self.consumer = consumer
+        self.limit = limit
+        self.queues = dict(consumer.app.amqp.queues.consume_from)
+        self.ending = threading.Event()
+        self.received = -1
+        self.deaf_since: float | None = None
+        self.mended = False
+
+    def run(self) -> None:
+        while True:
+            time.sleep(LOOK_SECONDS)
+            try:
+                # One that ends its running tasks takes no new ones, and is not to be hurried.
+                deaf_for = 0.0 if self.ending.is_set() else self.look(time.monotonic())
+                if deaf_for < self.limit:
+                    notify("WATCHDOG=1")
+                if deaf_for >= self.limit / 2 and not self.mended:
+                    self.mend(deaf_for)
+            except Exception:
+                logger.exception("The watchdog could not look")
+                notify("WATCHDOG=1")
+
+    def look(self, now: float) -> float:
+        """For how long the worker has been deaf, in seconds."""
+        received = sum(state.total_count.values())
+        free = len(state.reserved_requests) < self.consumer.pool.num_processes
+        quiet = received == self.received and free and not paused()
+        self.received = received
+        if not quiet or not self.waiting():
+            self.deaf_since, self.mended = None, False
+            return 0.0
+        if self.deaf_since is None:
+            self.deaf_since = now
+        return now - self.deaf_since
+
+    def waiting(self) -> bool:
+        try:
+            return backlog(self.consumer.app, list(self.queues)) > 0
+        except Exception as error:
+            logger.warning("The watchdog cannot reach the broker: %s", error)
+            return False
+
+    def mend(self, deaf_for: float) -> None:
+        self.mended = True
+        logger.error(
+            "Took no task for %d s while %s hold some: connects anew", deaf_for, ", ".join(self.queues)
+        )
+        for queue in self.queues.values():
+            self.consumer.app.amqp.queues.select_add(queue)
+        self.consumer.call_soon(connect_anew)
+
+
+def paused() -> bool:
+    """By the command of airflowops_celery."""
+    from airflowops_celery import pause
+
+    return bool(pause.queues)
+
+
+@worker_ready.connect
+def begin(sender: Any, **_: Any) -> None:
+    limit = int(os.environ.get("WATCHDOG_USEC", "0")) / 1e6
+    if limit and os.environ.get("NOTIFY_SOCKET"):
+        watchdog = Watchdog(sender, limit)
+        worker_shutting_down.connect(lambda **_: watchdog.ending.set(), weak=False)
+        watchdog.start()
