@@ -37,12 +37,12 @@ def units_of(lab: Lab, host: str) -> list[str]:
     return units
 
 
-def redis_info(lab: Lab, **arguments: object) -> dict:
-    host = lab.group("redis_cluster")[0]
+def redis_info(lab: Lab, avoid: str | None = None, **arguments: object) -> dict:
+    """As the other hosts see it, if one is to be avoided, as it is cut off or off."""
+    hosts = [name for name in lab.group("redis_cluster") if name != avoid]
+    host = hosts[0]
     ports = lab.variables(host).get("redis_cluster_ports", [7000, 7001])
-    nodes = [
-        {"host": lab.address(name), "port": port} for name in lab.group("redis_cluster") for port in ports
-    ]
+    nodes = [{"host": lab.address(name), "port": port} for name in hosts for port in ports]
     return lab.module(
         host, "airflowops.cluster.redis_cluster_info", nodes=nodes, password=lab.secret("redis"), **arguments
     )

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""airflowops_requeue against a real Redis that is gone between taking a message and noting it."""
+"""airflowops_broker against a real Redis that is gone between taking a message and noting it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ app.conf.broker_transport_options = {"global_keyprefix": "{airflow}:", "socket_c
 app.set_current()
 app.set_default()
 if sys.argv[3] == "ours":
-    import airflowops_requeue
+    import airflowops_broker
 note = transport.QoS.append
 def wait_and_note(*arguments):
     print("taken", flush=True)
@@ -93,5 +93,5 @@ def test_message_that_the_broker_took_with_it_is_put_back(tmp_path, celery_pytho
 
 
 def test_without_it_the_message_is_lost(tmp_path, celery_python):
-    """When this fails, kombu has mended it, and airflowops_requeue can go."""
+    """When this fails, kombu has mended it, and airflowops_broker can go."""
     assert back_in_queue(tmp_path, celery_python, "kombu's") == 0

@@ -1,12 +1,15 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Closes the one gap in which kombu's Redis transport loses a message.
+"""What Celery's connection to a Redis broker lacks to survive it.
 
-A worker takes a message out of its queue with BRPOP and only then notes it as handed out, in a second
-command. If the broker dies between the two, the message is nowhere but in this process, and kombu 5.7.0 drops
-it with the error (seen: one plain Celery task of 450, the slot owner killed under 24 tasks a second). Here it
-is kept, and put back into its queue when the broker is there again.
+A message between two places. A worker takes a message out of its queue with BRPOP and only then notes it as
+handed out, in a second command. If the broker dies between the two, the message is nowhere but in this
+process, and kombu 5.7.0 drops it with the error (seen: one plain Celery task of 450, the slot owner killed
+under 24 tasks a second). Here it is kept, and put back into its queue when the broker is there again.
+
+A long wait. The longer the broker was away, the longer Celery waits between two tries, up to 30 s. Here it is
+three at the most, so that a worker is back soon after the broker, however long that was away.
 """
 
 from __future__ import annotations
@@ -15,12 +18,17 @@ import threading
 import time
 from typing import Any
 
+import kombu
 from celery import current_app
+from celery.app.amqp import AMQP
 from celery.utils.log import get_logger
 from kombu.transport import redis
 
 logger = get_logger(__name__)
 RETRY_SECONDS = 0.5
+LONGEST_INTERVAL = 3
+# ensure_connection takes the intervals as its third argument and the next ones.
+INTERVALS_FROM = 2
 
 
 class QoS(redis.QoS):
@@ -54,4 +62,12 @@ def put_back(tag: str, payload: dict[str, Any], exchange: str, routing_key: str)
         return
 
 
+class Connection(kombu.Connection):
+    def ensure_connection(self, *args: Any, **kwargs: Any) -> kombu.Connection:
+        if len(args) <= INTERVALS_FROM:
+            kwargs = {"interval_start": 1, "interval_step": 1, "interval_max": LONGEST_INTERVAL, **kwargs}
+        return super().ensure_connection(*args, **kwargs)
+
+
 redis.Channel.QoS = QoS
+AMQP.Connection = Connection
