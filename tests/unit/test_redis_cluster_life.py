@@ -377,3 +377,22 @@ def test_what_was_just_formed_needs_nothing(hosts: list[str], replicas: int) -> 
     except rc.RedisClusterError:  # Too few nodes, or no way to keep replicas apart.
         assume(False)
     assert life.make_life_plan(state_of(nodes), life.Request(replicas)).steps == ()
+
+
+# --------------------------------------------------------------------- one planned failover
+def test_successor_follows_the_master_and_is_in_step() -> None:
+    state = state_of(formed(*SIX))
+    master = next(n for n in state.nodes if n.me.slots)
+    heir = life.choose_successor(state, master.address)
+    assert heir is not None
+    assert heir.me.master_id == master.id
+    assert life.make_failover(state, heir).as_dict()["master"] == str(master)
+    assert life.choose_successor(state, heir.address) is None
+    behind = tuple(replace(n, link_up=False) if n.me.master_id == master.id else n for n in state.nodes)
+    with pytest.raises(rc.NotConverged, match="not in step"):
+        life.choose_successor(life.State(behind), master.address)
+    alone = tuple(n for n in state.nodes if n.me.master_id != master.id)
+    with pytest.raises(rc.NodeRefused, match="no replica"):
+        life.choose_successor(life.State(alone), master.address)
+    with pytest.raises(rc.NodeRefused, match="no member"):
+        life.choose_successor(state_of(fresh("z")), fresh("z")[0].address)
