@@ -1,0 +1,163 @@
+# Copyright (c) 2026 The airflowops.cluster maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pausing real Celery workers on a real Redis: they take nothing, go on, and are not left deaf."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import redis
+from ansible_collections.airflowops.cluster.plugins.module_utils import worker_pause
+from test_airflow_queue_membership import PASSWORD, PREFIX, Broker, celery_python, process
+
+__all__ = ["celery_python"]
+FILES = Path(__file__).resolve().parents[2] / "roles/airflow_common/files"
+OPTIONS = {"global_keyprefix": PREFIX}
+APP = f"""
+import os, time
+from celery import Celery
+app = Celery(broker=os.environ["TEST_BROKER"])
+app.conf.update(
+    broker_transport_options={OPTIONS!r}, task_acks_late=True, worker_prefetch_multiplier=1,
+    broker_connection_retry_on_startup=True, broker_channel_error_retry=True,
+    imports=os.environ["TEST_IMPORTS"].split(),
+)
+@app.task(name="work", ignore_result=True)
+def work(file, seconds):
+    with open(file, "a") as lines:
+        lines.write("begun\\n")
+    time.sleep(seconds)
+    with open(file, "a") as lines:
+        lines.write("ended\\n")
+"""
+
+pytestmark = pytest.mark.skipif(shutil.which("redis-server") is None, reason="no redis-server here")
+
+
+class Place:
+    """A broker, a worker, and a file in which tasks leave a trace."""
+
+    def __init__(self, folder: Path, python: str) -> None:
+        self.folder = folder
+        self.python = python
+        self.broker = Broker(folder)
+        self.trace = folder / "trace"
+        self.trace.touch()
+        (folder / "paused.py").write_text(APP)
+
+    def worker(self, imports: str = "airflowops_celery airflowops_broker"):
+        argv = [self.python, "-m", "celery", "-A", "paused", "worker", "-c", "2", "-n", "a@w1", "-Q", "q1,q2"]
+        argv += ["--without-gossip", "--without-mingle", "-l", "info"]
+        return process(argv, self.folder / "worker.log", cwd=self.folder, env=self.environment(imports))
+
+    def environment(self, imports: str = "") -> dict[str, str]:
+        return {
+            **os.environ,
+            "TEST_BROKER": self.broker.url,
+            "TEST_IMPORTS": imports,
+            "PYTHONPATH": str(FILES),
+        }
+
+    def publish(self, queue: str, seconds: float = 0.0) -> None:
+        code = f"import paused; paused.work.apply_async(({str(self.trace)!r}, {seconds}), queue={queue!r})"
+        subprocess.run(
+            [self.python, "-c", code], cwd=self.folder, env=self.environment(), check=True, timeout=60
+        )
+
+    def lines(self) -> list[str]:
+        return self.trace.read_text().split()
+
+    def until(self, *expected: str, timeout: float = 20.0) -> None:
+        deadline = time.monotonic() + timeout
+        while self.lines() != [*expected] and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert self.lines() == [*expected], (self.folder / "worker.log").read_text()[-2000:]
+
+    def pause(self, drain_timeout: float = 10.0) -> worker_pause.WorkerPause:
+        return worker_pause.WorkerPause(self.python, self.broker.url, OPTIONS, drain_timeout, lambda: None)
+
+    def client(self) -> redis.Redis:
+        return redis.Redis(port=self.broker.port, password=PASSWORD)
+
+
+@pytest.fixture
+def place(tmp_path: Path, celery_python: str) -> Place:
+    return Place(tmp_path, celery_python)
+
+
+def test_worker_takes_nothing_while_paused_and_is_not_deaf_after_its_next_reconnection(place: Place) -> None:
+    with place.broker(), place.worker(), place.client() as client:
+        place.publish("q1", 1.0)
+        place.until("begun")
+        with place.pause() as pause:
+            # It waited for what ran.
+            assert place.lines() == ["begun", "ended"]
+            assert pause.paused.workers == {"a@w1": ["q1", "q2"]}
+            assert pause.paused.running == []
+            place.publish("q2")
+            time.sleep(2)
+            assert len(place.lines()) == 2
+        place.until("begun", "ended", "begun", "ended")
+        # Celery's own pair of commands leaves a worker without queues here.
+        client.execute_command("CLIENT", "KILL", "TYPE", "normal")
+        client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+        place.publish("q1")
+        place.until(*["begun", "ended"] * 3)
+
+
+def test_task_that_runs_for_long_is_named_and_runs_on(place: Place) -> None:
+    with place.broker(), place.worker():
+        place.publish("q1", 4.0)
+        place.until("begun")
+        with place.pause(drain_timeout=0.5) as pause:
+            assert len(pause.paused.running) == 1
+        place.until("begun", "ended")
+
+
+def test_worker_goes_on_when_the_one_who_paused_it_is_gone(place: Place) -> None:
+    with place.broker(), place.worker():
+        place.publish("q1")
+        place.until("begun", "ended")
+        pause = place.pause().__enter__()
+        # As when the module is killed: its end of the pipe closes, and nobody says a word.
+        pause._process.stdin.close()
+        place.publish("q1")
+        place.until(*["begun", "ended"] * 2)
+        pause._process.wait(60)
+
+
+def test_worker_goes_on_by_itself_when_nobody_can_tell_it(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_pause, "LONGEST_PAUSE", 3.0)
+    with place.broker(), place.worker():
+        place.publish("q1")
+        place.until("begun", "ended")
+        pause = place.pause(drain_timeout=1.0).__enter__()
+        pause._process.kill()
+        pause._process.wait(10)
+        place.publish("q1")
+        place.until(*["begun", "ended"] * 2)
+
+
+def test_worker_that_does_not_know_how_is_named(place: Place) -> None:
+    with place.broker(), place.worker(imports=""):
+        place.publish("q1")
+        place.until("begun", "ended")
+        with place.pause() as pause:
+            assert pause.paused.unpaused == ["a@w1"]
+            assert pause.paused.workers == {}
+
+
+def test_broker_that_cannot_be_reached_is_named_without_password(place: Place) -> None:
+    with pytest.raises(
+        worker_pause.PauseError, match=f"127.0.0.1:{place.broker.port}"
+    ) as error, place.pause():
+        pass
+    assert PASSWORD not in str(error.value)
