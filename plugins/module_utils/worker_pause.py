@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple, cast
 
 from ansible_collections.airflowops.cluster.plugins.module_utils.queue_membership import (
     SOCKET_TIMEOUTS,
@@ -31,9 +31,11 @@ RESUME_TIMEOUT = 60.0
 
 # Runs under `celery_python`, Python 3.8 or later.
 HELPER = r'''
-import json, sys, time
+import json, signal, sys, time
 
 settings = json.loads(sys.stdin.readline())
+# Whatever hangs: who waits for us hears that we ended, and paused workers go on by themselves.
+signal.alarm(int(settings["longest"] + settings["resume_timeout"]))
 
 
 def say(**answer):
@@ -189,6 +191,8 @@ class WorkerPause:
             raise PauseError(
                 f"celery_python: {celery_python} cannot be run: {error.strerror or error}"
             ) from None
+        self._input = cast("IO[str]", self._process.stdin)
+        self._output = cast("IO[str]", self._process.stdout)
         self._say(json.dumps(settings))
         self.paused = Paused({}, [], [])
 
@@ -201,8 +205,7 @@ class WorkerPause:
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self._process.stdin
-        self._process.stdin.close()
+        self._input.close()
         lacking = self._hear("resumed")["lacking"]
         self._process.wait(START_GRACE)
         if lacking:
@@ -212,17 +215,14 @@ class WorkerPause:
             )
 
     def _say(self, line: str) -> None:
-        assert self._process.stdin
-        self._process.stdin.write(line + "\n")
-        self._process.stdin.flush()
+        self._input.write(line + "\n")
+        self._input.flush()
 
     def _hear(self, state: str) -> dict[str, Any]:
-        assert self._process.stdout
-        line = self._process.stdout.readline()
+        line = self._output.readline()
         answer = json.loads(line) if line else {"state": "error", "error": "the helper ended unasked"}
         if answer["state"] != state:
-            if self._process.stdin and not self._process.stdin.closed:
-                self._process.stdin.close()
+            self._input.close()
             raise PauseError(
                 f"The workers could not be asked through the broker at {self._address}: "
                 f"{scrub(str(answer.get('error')), self._url)}"

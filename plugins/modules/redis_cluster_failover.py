@@ -25,7 +25,7 @@ attributes:
     description: Returns what would be done and changes nothing.
     support: full
   diff_mode:
-    description: RV(changed) and RV(promoted) tell all there is.
+    description: RV(promoted) tells all there is.
     support: none
   platform:
     platforms: posix

@@ -126,7 +126,7 @@ def test_worker_goes_on_when_the_one_who_paused_it_is_gone(place: Place) -> None
         place.until("begun", "ended")
         pause = place.pause().__enter__()
         # As when the module is killed: its end of the pipe closes, and nobody says a word.
-        pause._process.stdin.close()
+        pause._input.close()
         place.publish("q1")
         place.until(*["begun", "ended"] * 2)
         pause._process.wait(60)
