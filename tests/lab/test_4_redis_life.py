@@ -51,6 +51,32 @@ def test_rolling_restart_while_tasks_flow(lab: Lab) -> None:
 
 
 @pytest.mark.topology("multi_node")
+@pytest.mark.usefixtures("load_dag")
+def test_upgrade_while_tasks_flow(lab: Lab) -> None:
+    """From the version that the distribution was released with to its newest update."""
+    hosts = lab.group("redis_cluster")
+    offered = lab.host(hosts[0]).check_output(
+        "apt-cache madison redis-server | awk '{print $3}' | sort -u -V"
+    )
+    oldest, newest = offered.split()[0], offered.split()[-1]
+    if oldest == newest:
+        pytest.skip(f"the distribution offers redis-server {newest} alone")
+    older = f"redis-server={oldest} redis-tools={oldest}"
+    with ThreadPoolExecutor() as pool:
+        install = f"DEBIAN_FRONTEND=noninteractive apt-get install -qq --allow-downgrades {older}"
+        list(pool.map(lambda host: lab.host(host).run_expect([0], install), hosts))
+    load = Load(lab, tasks=80, seconds=0.5)
+    load.under_way(5)
+    lab.playbook(ROOT / "playbooks/redis_upgrade.yml")
+    load.all_done(timeout=300)
+    for host in hosts:
+        assert lab.host(host).package("redis-server").version in newest
+        assert "deleted" not in lab.host(host).check_output(
+            "for p in $(pgrep redis-server); do readlink /proc/$p/exe; done"
+        )
+
+
+@pytest.mark.topology("multi_node")
 def test_worker_that_is_connected_and_deaf_hears_again(lab: Lab) -> None:
     """The only worker of the queue forgets it, as by an error of Celery after a failover."""
     worker = lab.host("worker1")
