@@ -5,8 +5,8 @@
 """Our module against redis-cli, in turn, on fresh local processes: a cluster is created, and grows.
 
 create: `redis-cli --cluster create` with one replica for each master.
-grow: 100,000 keys are loaded, and a master with its replica joins. redis-cli needs `add-node` twice and
-`rebalance --cluster-use-empty-masters`, each when `check` finds all nodes in agreement.
+grow: 100,000 keys are loaded, and a master with its replica joins. redis-cli needs `add-node` twice, `cluster
+replicate`, and `rebalance --cluster-use-empty-masters`, each when `check` finds all nodes in agreement.
 
 Two times are taken of each: until the last command ends, and until the cluster serves, which is when every
 node says cluster_state:ok and every replica is in step. Our module ends when the cluster serves; redis-cli
@@ -47,6 +47,7 @@ from redis_servers import (
     module_environment,
     module_input,
     module_python,
+    run_module,
     three_hosts,
 )
 
@@ -85,18 +86,39 @@ class Theirs:
     def create(self, servers: list[Server]) -> None:
         self._run("create", *map(str, servers), "--cluster-replicas", "1", "--cluster-yes")
 
-    def _agreed(self, server: Server) -> None:
-        while subprocess.run(
-            [*self.command, "check", str(server)], capture_output=True, check=False
-        ).returncode:
+    def _when_agreed(self, *words: str) -> None:
+        """redis-cli refuses while not all nodes have heard of the last change. Then it is asked again."""
+        for _ in range(200):
+            done = subprocess.run(
+                [*self.command, *words], capture_output=True, text=True, check=False, timeout=300
+            )
+            if done.returncode == 0:
+                return
+            if "don't agree" not in done.stdout:
+                break
             time.sleep(0.05)
+        raise RuntimeError(f"{words} failed: {done.stdout[-500:]} {done.stderr[-500:]}")
 
     def grow(self, servers: list[Server], master: Server, replica: Server) -> None:
-        self._run("add-node", str(master), str(servers[0]))
-        self._agreed(servers[0])
-        self._run("add-node", str(replica), str(servers[0]), "--cluster-slave")
-        self._agreed(servers[0])
-        self._run("rebalance", str(servers[0]), "--cluster-use-empty-masters")
+        everybody = [*servers, master, replica]
+        for new in (master, replica):
+            self._when_agreed("add-node", str(new), str(servers[0]))
+            self._when_agreed("check", str(servers[0]))
+        # It moves slots to nodes of which some have not heard, and then fails half-way.
+        while not all(
+            f"cluster_known_nodes:{len(everybody)}" in str(s.run("CLUSTER", "INFO")) for s in everybody
+        ):
+            time.sleep(0.05)
+        # `add-node --cluster-slave` gives up when the new node has not heard of its master yet.
+        master_id = master.run("CLUSTER", "MYID")
+        while True:
+            try:
+                replica.run("CLUSTER", "REPLICATE", master_id)
+                break
+            except redis.ResponseError:
+                time.sleep(0.05)
+        self._when_agreed("check", str(servers[0]))
+        self._when_agreed("rebalance", str(servers[0]), "--cluster-use-empty-masters")
 
 
 def run(command: list[str], environment: dict[str, str], data: bytes) -> None:
@@ -122,27 +144,17 @@ def timed(action, servers: list[Server]) -> tuple[float, float]:
 
 
 def load(servers: list[Server], keys: dict[int, list[str]]) -> None:
-    masters = []
-    for server in servers:
-        role = server.run("ROLE")
-        if isinstance(role, (list, tuple)) and role[0] in (b"master", "master"):
-            masters.append(server)
-    for server in masters:
-        with redis.Redis(server.host, server.port) as client:
-            slots = client.execute_command("CLUSTER", "NODES")
-            me = next(entry for entry in slots.values() if "myself" in entry["flags"])
-            mine = [
-                key for first, last in ranges(me["slots"]) for s in range(first, last + 1) for key in keys[s]
-            ]
+    """All keys, each straight to the node that owns its slot."""
+    info = run_module("redis_cluster_info", nodes=[server.node for server in servers])
+    for entry in info["topology"]:
+        slots = [slot for first, last in entry["slots"] for slot in range(first, last + 1)]
+        mine = [key for slot in slots for key in keys[slot]]
+        with redis.Redis(entry["host"], entry["port"]) as client:
             for start in range(0, len(mine), PIPELINE):
                 pipeline = client.pipeline(transaction=False)
                 for key in mine[start : start + PIPELINE]:
                     pipeline.set(key, "a value of a few bytes")
                 pipeline.execute()
-
-
-def ranges(slots: list[list[str]]) -> list[tuple[int, int]]:
-    return [(int(entry[0]), int(entry[-1])) for entry in slots]
 
 
 def measure(
