@@ -104,10 +104,9 @@ class Theirs:
         for new in (master, replica):
             self._when_agreed("add-node", str(new), str(servers[0]))
             self._when_agreed("check", str(servers[0]))
-        # It moves slots to nodes of which some have not heard, and then fails half-way.
-        while not all(
-            f"cluster_known_nodes:{len(everybody)}" in str(s.run("CLUSTER", "INFO")) for s in everybody
-        ):
+        # It moves slots to nodes that do not serve yet, or of which some have not heard, and fails half-way.
+        known = f"cluster_known_nodes:{len(everybody)}"
+        while not all(known in str(s.run("CLUSTER", "INFO")) and serves(s) for s in everybody):
             time.sleep(0.05)
         # `add-node --cluster-slave` gives up when the new node has not heard of its master yet.
         master_id = master.run("CLUSTER", "MYID")
