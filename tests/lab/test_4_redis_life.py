@@ -89,6 +89,7 @@ def test_worker_that_is_connected_and_deaf_hears_again(lab: Lab) -> None:
     assert worker.check_output("systemctl show --property=MainPID --value airflow-worker@q1") == pid
 
 
+@pytest.mark.topology("multi_node")
 def test_worker_that_starts_before_the_broker(lab: Lab) -> None:
     hosts = lab.group("redis_cluster")
     units = " ".join(f"redis-cluster@{port}" for port in ports(lab))
