@@ -12,7 +12,11 @@ from typing import Any, Iterable, Mapping
 
 import yaml
 from ansible.errors import AnsibleError, AnsibleFilterError
-from ansible_collections.airflowops.cluster.plugins.module_utils import preflight, preflight_secrets
+from ansible_collections.airflowops.cluster.plugins.module_utils import (
+    preflight,
+    preflight_broker,
+    preflight_secrets,
+)
 from jinja2 import TemplateError
 
 # .../plugins/filter/preflight.py: the same in a checkout and in an installed collection.
@@ -45,6 +49,16 @@ def secret_problem(value: Any, name: str) -> str:
     if name not in preflight_secrets.SECRETS:
         raise AnsibleFilterError(f"secret_problem knows no secret of the name {name}")
     return preflight_secrets.secret_problem(name, as_text(value))
+
+
+def broker_facts(url: Any) -> dict[str, Any]:
+    """Of `airflow_broker_url`: whether none is given, its scheme, what is wrong with it. No password."""
+    text = as_text(url)
+    return {
+        "own": not text,
+        "scheme": str(text).partition(":")[0].lower(),
+        "problem": preflight_broker.broker_url_problem(text),
+    }
 
 
 def as_text(value: Any) -> Any:
@@ -121,6 +135,7 @@ def probe_of(variables: Mapping[str, Any]) -> dict[str, Any] | None:
 class FilterModule:
     def filters(self) -> dict[str, Any]:
         return {
+            "broker_facts": broker_facts,
             "inventory_problems": inventory_problems,
             "secret_problem": secret_problem,
             "unknown_variables": unknown_variables,

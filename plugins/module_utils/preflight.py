@@ -11,6 +11,9 @@ The description is a dictionary::
     fingerprints:      {secret: {host: digest}}, equal where the secret is
     hosts:             {host: {"values": {variable: effective value},
                                "given": {variable: value that the inventory or the command line gives it},
+                               "broker": {"own": whether it is our Redis Cluster,
+                                          "problem": what is wrong with airflow_broker_url},
+                               "certificate": which of "certificate", "private_key", "ca" are given,
                                "unknown_variables": [names with our prefix that no role knows],
                                "secrets": {secret: what is wrong with it, empty if nothing},
                                "probe": what host_probe returned}}
@@ -26,6 +29,12 @@ from collections import Counter
 from fnmatch import fnmatch
 from typing import Any, Callable, Iterable
 
+from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_broker import (
+    BUS_OFFSET,
+    check_broker,
+    redis_ports,
+    uses_own_broker,
+)
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secrets import (
     RUNS_AIRFLOW,
     SECRETS,
@@ -33,6 +42,19 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secre
     unset,
 )
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_types import kind_of, type_problem
+from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_words import (
+    HIGHEST_PORT,
+    Problems,
+    all_known,
+    as_integer,
+    count,
+    hosts_of,
+    known_hosts,
+    listing,
+    nearest,
+    setting,
+    values_of,
+)
 
 PREFIXES = (
     "redis_cluster_",
@@ -46,12 +68,7 @@ PREFIXES = (
 # Prefixes too common to be ours alone: only names next to one of our variables are taken for typos.
 COMMON_PREFIXES = ("cluster_", "packages_")
 
-BUS_OFFSET = 10000
-HIGHEST_PORT = 65535
-MASTERS_NEEDED = 3
 MIB = 1024 * 1024
-# More are not named one by one where a problem is on all of them.
-MOST_HOSTS_NAMED = 8
 WORKER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 # Celery takes queues as one text with commas between them.
 QUEUE_NAME = re.compile(r"[^\s,]+")
@@ -74,7 +91,7 @@ OUR_UNITS = (
     "nginx*",
 )
 
-MUST_HAVE_HOSTS = ("redis_cluster", "postgres_metastore", "airflow_master", "airflow_worker")
+MUST_HAVE_HOSTS = ("postgres_metastore", "airflow_master", "airflow_worker")
 # Flower asks the broker, so it needs the way to it as well.
 USES_ENDPOINTS = (*RUNS_AIRFLOW, "flower")
 
@@ -103,77 +120,7 @@ JUDGED_BY_MEANING = {
 }
 
 
-class Problems:
-    """Collects problems. Those of the same words become one sentence that names all their hosts."""
-
-    def __init__(self, hosts: Iterable[str] = ()) -> None:
-        self._all = set(hosts)
-        self._hosts: dict[str, set[str]] = {}
-
-    def add(self, text: str, *hosts: str) -> None:
-        """Notes a problem; the hosts are named where ``text`` has ``{hosts}``."""
-        self._hosts.setdefault(text, set()).update(hosts)
-
-    def sentences(self) -> list[str]:
-        return sorted(text.replace("{hosts}", self._named(hosts)) for text, hosts in self._hosts.items())
-
-    def _named(self, hosts: set[str]) -> str:
-        many = len(hosts) > MOST_HOSTS_NAMED and hosts == self._all
-        return f"all {len(hosts)} hosts" if many else listing(hosts)
-
-
-# --- Words and numbers
-
-
-def listing(items: Iterable[Any]) -> str:
-    return ", ".join(sorted(str(item) for item in items))
-
-
-def count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """A question after the most similar of the names, or nothing where none is similar."""
-    matches = difflib.get_close_matches(name, sorted(names), n=1)
-    return f" (did you mean {matches[0]}?)" if matches else ""
-
-
-def as_integer(value: Any) -> int | None:
-    """The whole number that the value is, also where it was given as text on a command line."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value):
-        return int(value)
-    return None
-
-
 # --- Hosts and groups
-
-
-def hosts_of(cluster: dict[str, Any], *roles: str) -> list[str]:
-    """The hosts that play one of the roles, whether or not they are in this run."""
-    return sorted({host for role in roles for host in cluster["roles"].get(role, {}).get("hosts", [])})
-
-
-def known_hosts(cluster: dict[str, Any], *roles: str) -> list[str]:
-    return [host for host in hosts_of(cluster, *roles) if host in cluster["hosts"]]
-
-
-def all_known(cluster: dict[str, Any], *roles: str) -> bool:
-    return len(known_hosts(cluster, *roles)) == len(hosts_of(cluster, *roles))
-
-
-def values_of(cluster: dict[str, Any], host: str) -> dict[str, Any]:
-    return cluster["hosts"][host].get("values", {})
-
-
-def setting(cluster: dict[str, Any], host: str, name: str, default: int) -> int:
-    """One of our own limits on a host."""
-    number = as_integer(values_of(cluster, host).get(name))
-    return default if number is None else number
 
 
 def check_groups(cluster: dict[str, Any], problems: Problems) -> None:
@@ -255,7 +202,10 @@ def check_addresses(cluster: dict[str, Any], problems: Problems) -> None:
 
 def check_secrets(cluster: dict[str, Any], problems: Problems) -> None:
     where = f"{SECRETS_FILE}, encrypted with ansible-vault"
-    for name, secret in SECRETS.items():
+    needed = {
+        name: secret for name, secret in SECRETS.items() if not secret.own_broker or uses_own_broker(cluster)
+    }
+    for name, secret in needed.items():
         needed_on = known_hosts(cluster, *secret.roles)
         for host in needed_on:
             reason = cluster["hosts"][host].get("secrets", {}).get(name, "is missing")
@@ -325,93 +275,12 @@ def check_sections(config: Any, host: str, problems: Problems) -> None:
                 "give each section a dictionary, as in {core: {parallelism: 64}}",
                 host,
             )
-
-
-# --- Redis
-
-
-def redis_ports(cluster: dict[str, Any], host: str) -> list[int] | None:
-    """The ports of a host's Redis nodes, or none where they are not a list of whole numbers."""
-    value = values_of(cluster, host).get("redis_cluster_ports")
-    if not isinstance(value, list):
-        return None
-    ports = [as_integer(port) for port in value]
-    return None if None in ports else [port for port in ports if port is not None]
-
-
-def check_redis(cluster: dict[str, Any], problems: Problems) -> None:
-    hosts = hosts_of(cluster, "redis_cluster")
-    nodes: dict[str, int] = {}
-    replicas = set()
-    for host in known_hosts(cluster, "redis_cluster"):
-        ports = redis_ports(cluster, host)
-        if not ports:
-            problems.add(
-                "redis_cluster_ports is no list of ports on {hosts}: use one like [7000, 7001]", host
-            )
-        else:
-            nodes[host] = len(set(ports))
-        for port in ports or []:
-            if not 1 <= port <= HIGHEST_PORT - BUS_OFFSET:
-                problems.add(
-                    f"redis_cluster_ports has {port} on {{hosts}}: use ports from 1 to "
-                    f"{HIGHEST_PORT - BUS_OFFSET}, for the cluster bus of each is {BUS_OFFSET} above it",
-                    host,
-                )
-        number = as_integer(values_of(cluster, host).get("redis_cluster_replicas_per_master"))
-        if number is None or number < 0:
-            number = None
-            problems.add(
-                "redis_cluster_replicas_per_master is no whole number on {hosts}: set it to 0 or more", host
-            )
-        replicas.add(number)
-    if len(replicas) > 1:
+    celery = config.get("celery") if isinstance(config, dict) else None
+    if isinstance(celery, dict) and "extra_celery_config" in celery:
         problems.add(
-            "redis_cluster_replicas_per_master differs between {hosts}: set it once for their group", *hosts
-        )
-    elif replicas and None not in replicas and len(nodes) == len(hosts):
-        check_redis_shape(nodes, replicas.pop() or 0, problems)
-
-
-def check_redis_shape(nodes: dict[str, int], replicas: int, problems: Problems) -> None:
-    """Whether so many nodes on each host make a cluster which, with replicas, can lose any one host."""
-    total = sum(nodes.values())
-    shard = replicas + 1
-    masters = total // shard
-    have = f"The Redis Cluster has {count(total, 'node')} on {count(len(nodes), 'host')} ({{hosts}})"
-    with_replicas = f"with {count(replicas, 'replica')} for each master"
-    enough_hosts = max(MASTERS_NEEDED, shard)
-    hosts_lack = bool(replicas) and len(nodes) < enough_hosts
-    if hosts_lack:
-        problems.add(
-            f"{have} {with_replicas}, which cannot be placed so that any host may be lost: use at least "
-            f"{enough_hosts} hosts, or set redis_cluster_replicas_per_master to 0 and live without a spare",
-            *nodes,
-        )
-    if masters < MASTERS_NEEDED and (total < MASTERS_NEEDED or not hosts_lack):
-        needed = count(MASTERS_NEEDED * shard, "node")
-        needed += f" {with_replicas}" if replicas else ""
-        problems.add(
-            f"{have}, but at least {MASTERS_NEEDED} masters are needed, that is {needed}: "
-            "add hosts to the group or ports to redis_cluster_ports",
-            *nodes,
-        )
-    if not replicas or hosts_lack or masters < MASTERS_NEEDED:
-        return
-    mend = "give every host as many redis_cluster_ports as the others, or use more hosts"
-    # Fewer than half: what is left must be a majority, or no replica is promoted.
-    masters_per_host = (masters - 1) // 2
-    if sum(min(number, masters_per_host) for number in nodes.values()) < masters:
-        problems.add(
-            f"{have}, of which {masters} are masters, and one host would hold half of these or more, "
-            f"so that its loss would stop the cluster: {mend}, for example 2 or 4 ports on each of 3 hosts",
-            *nodes,
-        )
-    elif sum(min(number, masters) for number in nodes.values()) < masters * shard:
-        problems.add(
-            f"{have} {with_replicas}, too many of them on one host to keep every replica off "
-            f"its master's host: {mend}",
-            *nodes,
+            "airflow_config has [celery] extra_celery_config on {hosts}, which would replace what keeps "
+            "tasks safe: put your settings into airflow_celery_config, which is merged over ours",
+            host,
         )
 
 
@@ -684,7 +553,7 @@ CHECKS: tuple[Callable[[dict[str, Any], Problems], Any], ...] = (
     check_variables,
     check_types,
     check_secrets,
-    check_redis,
+    check_broker,
     lambda cluster, problems: check_queues(cluster, check_workers(cluster, problems), problems),
     check_ports,
     check_probes,

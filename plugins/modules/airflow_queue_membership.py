@@ -81,7 +81,8 @@ seealso:
 EXAMPLES = r"""
 - name: Two workers for each queue, or fail
   airflowops.cluster.airflow_queue_membership:
-    broker_url: "redis://:{{ redis_cluster_password | airflowops.cluster.url_quote }}@127.0.0.1:16379/0"
+    broker_url: >-
+      redis://airflow:{{ redis_cluster_broker_password | airflowops.cluster.url_quote }}@127.0.0.1:16379/0
     broker_transport_options:
       global_keyprefix: "{airflow}:"
     queues:

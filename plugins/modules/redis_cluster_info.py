@@ -124,6 +124,28 @@ owner_of:
       type: int
   sample: {key: "{airflow}:default", slot: 161, id: 07c37dfeb235213a872192d90877d0cd55635b91, host:
   10.0.0.11, port: 7000}
+memory:
+  description: What each node that answered has in memory, and how much it may.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    host:
+      description: The host as it is listed.
+      type: str
+    port:
+      description: The port.
+      type: int
+    used:
+      description: Memory in use, in bytes.
+      type: int
+    limit:
+      description: The node's C(maxmemory), in bytes. V(0) is none.
+      type: int
+    percent:
+      description: C(used) as a share of C(limit), null without limit.
+      type: float
+  sample: [{host: 10.0.0.11, port: 7000, used: 2871120, limit: 1073741824, percent: 0.3}]
 unreachable_nodes:
   description: The nodes of O(nodes) that did not answer, each with the reason.
   returned: success
@@ -161,19 +183,33 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.redis_connectio
     resolve_one,
     together,
 )
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis_formation import observe_node
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis_formation import (
+    observe_node,
+    parse_reply,
+)
+
+
+def memory_of(connection: Connection) -> dict[str, Any]:
+    """Used and allowed memory of a node in bytes, and the share in percent."""
+    info = parse_reply(connection.ask(("INFO", "memory"))[0])
+    used, limit = int(info["used_memory"]), int(info["maxmemory"])
+    return {"used": used, "limit": limit, "percent": round(100 * used / limit, 1) if limit else None}
 
 
 def look(params: dict[str, Any]) -> dict[str, Any]:
     credentials = Credentials(params["username"], params["password"], params["tls"], params["ca_cert"])
     timeout = min(params["timeout"], CONNECTION_TIMEOUT)
 
+    memory: dict[tuple[str, int], dict[str, Any]] = {}
+
     def ask(listed: dict[str, Any]) -> Node | NodeUnreachable:
         """A node that is gone is a result. A wrong password is not: it would be wrong everywhere."""
         try:
             connection = Connection(resolve_one(listed), credentials, timeout)
             try:
-                return observe_node(connection)
+                node = observe_node(connection)
+                memory[listed["host"], listed["port"]] = memory_of(connection)
+                return node
             finally:
                 connection.close()
         except NodeUnreachable as error:
@@ -203,6 +239,11 @@ def look(params: dict[str, Any]) -> dict[str, Any]:
         "topology": topology,
         "slots_covered": slots_covered(first.members),
         "cluster_state": "ok" if first.cluster_ok else "fail",
+        "memory": [
+            {"host": host, "port": port, **memory[host, port]}
+            for host, port in ((listed["host"], listed["port"]) for listed in params["nodes"])
+            if (host, port) in memory
+        ],
         "unreachable_nodes": unreachable,
     }
     if params["key"] is not None:

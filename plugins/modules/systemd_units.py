@@ -36,6 +36,14 @@ options:
         type: list
         elements: path
         default: []
+      restart_files:
+        description:
+          - Files whose change cannot wait for its turn, such as one that all hosts have to take over at once.
+          - A unit that was started before one of them was changed is restarted at once, whatever O(restart)
+            says.
+        type: list
+        elements: path
+        default: []
       reload_files:
         description:
           - Files whose change the service takes over by a reload, which cuts no connection.
@@ -182,7 +190,9 @@ def run(module: AnsibleModule) -> dict:
         units, {unit.name: last_change([*wanted[unit.name]["files"], *unit.fragments]) for unit in units}
     )
     to_reload = units_to_reload(units, {name: last_change(wanted[name]["reload_files"]) for name in names})
-    to_restart = {"never": [], "stale": stale, "always": names}[module.params["restart"]]
+    at_once = stale_units(units, {name: last_change(wanted[name]["restart_files"]) for name in names})
+    stale = [name for name in stale if name not in at_once]
+    to_restart = [*at_once, *{"never": [], "stale": stale, "always": names}[module.params["restart"]]]
     steps = plan(units, to_restart, to_reload)
     if not module.check_mode:
         for step in steps:
@@ -211,6 +221,7 @@ def main() -> None:
                 "options": {
                     "name": {"type": "str", "required": True},
                     "files": {"type": "list", "elements": "path", "default": []},
+                    "restart_files": {"type": "list", "elements": "path", "default": []},
                     "reload_files": {"type": "list", "elements": "path", "default": []},
                 },
             },

@@ -48,6 +48,7 @@ GOOD_HOST = {
 def make_secrets() -> dict[str, str]:
     names = [
         "redis_cluster_password",
+        "redis_cluster_broker_password",
         "postgres_metastore_password",
         "airflow_api_secret_key",
         "airflow_jwt_secret",

@@ -181,6 +181,10 @@ class TestLife:
         assert sorted(e["id"] for e in result["topology"]) == sorted(
             e["id"] for e in cluster.result["topology"]
         )
+        assert [(entry["port"], entry["limit"], entry["percent"]) for entry in result["memory"]] == [
+            (node["port"], 0, None) for node in cluster.nodes[2:4]
+        ]
+        assert all(entry["used"] > 500_000 for entry in result["memory"])
         assert [entry["port"] for entry in result["topology"][:2]] == [
             node["port"] for node in cluster.nodes[2:4]
         ]

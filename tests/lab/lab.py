@@ -9,6 +9,7 @@ import functools
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -110,6 +111,14 @@ class Lab:
 
     def podman(self, action: str, hosts: list[str], *arguments: str) -> None:
         self.run(PODMAN, action, *arguments, *(f"{self.name}-{host}" for host in hosts))
+
+    @functools.cached_property
+    def with_load(self) -> tuple[str, ...]:
+        """For site.yml under load: the folder of DAGs that it copies holds the load's as well."""
+        dags = self.directory / "dags"
+        shutil.copytree(ROOT / "roles/airflow_common/files/sample_dags", dags, dirs_exist_ok=True)
+        shutil.copy(ROOT / "tests/lab/dags/lab_load.py", dags)
+        return "-e", f"airflow_dags_path={dags}"
 
     @property
     def url(self) -> str:

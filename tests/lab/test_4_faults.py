@@ -101,7 +101,7 @@ def test_the_membership_check_names_what_is_missing(lab: Lab) -> None:
     try:
         output = lab.playbook(ROOT / "tests/lab/membership.yml", check=False)
         text = " ".join(output.split())
-        assert "cloudwalker_q2" in text
+        assert "cloudwalker_q2" in text, output
         assert "worker2" in text
         assert "worker3" in text
         assert "failed=1" in output

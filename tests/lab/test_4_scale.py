@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 from lab import ROOT, Lab
 from test_2_verify import redis_info
@@ -27,11 +25,7 @@ def masters(info: dict) -> set[str]:
 def test_three_redis_hosts_to_five_and_back(lab: Lab) -> None:
     more = lab.directory / "more.yml"
     more.write_text(MORE)
-    # The playbook copies the DAGs: those of the load belong to them here.
-    dags = lab.directory / "dags"
-    shutil.copytree(ROOT / "roles/airflow_common/files/sample_dags", dags, dirs_exist_ok=True)
-    shutil.copy(ROOT / "tests/lab/dags/lab_load.py", dags)
-    scale = (ROOT / "playbooks/redis_scale.yml", "-e", f"airflow_dags_path={dags}")
+    scale = (ROOT / "playbooks/redis_scale.yml", *lab.with_load)
     load = Load(lab, tasks=150, seconds=0.5)
     load.under_way(5)
     lab.playbook(*scale, "-i", more)

@@ -21,7 +21,7 @@ PREFIXES = {"airflow_common": ("airflow_",), "topology": ("airflow_broker_",)}
 # Ansible validates an entry point's spec each time that a role, or one that depends on it, runs it: a
 # quarter of a second for ten hosts, in every play. These are dependencies of all others or run in every
 # play, so their inputs stand under a name that no task file has. Preflight checks them, once.
-INPUTS_ONLY = ("airflow_common", "packages", "preflight", "topology")
+INPUTS_ONLY = ("airflow_common", "certificates", "packages", "preflight", "topology")
 
 
 def load(role: str, path: str) -> dict[str, Any]:
@@ -138,6 +138,11 @@ def test_an_option_of_two_roles_is_the_same_in_both() -> None:
 
 @pytest.mark.parametrize("role", sorted({role for secret in SECRETS.values() for role in secret.roles}))
 def test_a_role_demands_the_secrets_that_it_needs(role: str) -> None:
-    needed = {name for name, secret in SECRETS.items() if role in secret.roles}
+    # With another broker, Airflow's parts need no password of our Redis Cluster.
+    needed = {
+        name
+        for name, secret in SECRETS.items()
+        if role in secret.roles and not (secret.own_broker and role != "redis_cluster")
+    }
     required = {name for name, option in options(role).items() if name in SECRETS and option.get("required")}
     assert required == needed

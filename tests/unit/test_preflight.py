@@ -167,7 +167,7 @@ def test_a_run_limited_to_one_host_of_a_good_cluster_is_good(cluster: Cluster, h
 # --- Groups
 
 
-@pytest.mark.parametrize("role", ["redis_cluster", "postgres_metastore", "airflow_master", "airflow_worker"])
+@pytest.mark.parametrize("role", ["postgres_metastore", "airflow_master", "airflow_worker"])
 def test_empty_group(role: str) -> None:
     problem = only(make_cluster({**MULTI_NODE, role: []}))
     assert problem == f"The group {role} has no host: put one into it, or name another group in {role}_group"

@@ -6,7 +6,6 @@
     airflow_ready.py http URL
     airflow_ready.py port PORT
     airflow_ready.py job SchedulerJob|TriggererJob|DagProcessorJob
-    airflow_ready.py worker NAME@HOST KEY_PREFIX
 
 or tells at once, by its exit code, whether the metastore's schema is the one this Airflow wants:
 
@@ -86,23 +85,6 @@ class JobReady:
             return False
 
 
-def worker_ready(name: str, key_prefix: str) -> bool:
-    """True if the worker answers a ping sent through the broker."""
-    from celery import Celery
-    from kombu.exceptions import OperationalError
-
-    app = Celery(broker=os.environ["AIRFLOW__CELERY__BROKER_URL"])
-    app.conf.broker_transport_options = {
-        "global_keyprefix": key_prefix,
-        "socket_timeout": 5,
-        "socket_connect_timeout": 2,
-    }
-    try:
-        return bool(app.control.ping(destination=[name], timeout=1.0, limit=1))
-    except (OperationalError, OSError):
-        return False
-
-
 # Where migrations lie below site-packages, and the table that holds the revision reached.
 MIGRATIONS = {
     "alembic_version": "airflow/migrations/versions",
@@ -147,7 +129,7 @@ def main(arguments: list[str]) -> int:
         return 0 if schema_current() else 1
     # The unit's main process was started just before this one.
     since = time.time() - 10
-    check = {"http": http_ready, "port": port_ready, "job": JobReady(since), "worker": worker_ready}[kind]
+    check = {"http": http_ready, "port": port_ready, "job": JobReady(since)}[kind]
     while not check(*rest):
         time.sleep(POLL_SECONDS)
     return 0

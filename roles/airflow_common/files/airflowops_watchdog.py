@@ -1,7 +1,9 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Finds a Celery worker deaf that is connected and takes nothing while its queues hold tasks, and mends it.
+"""Tells systemd when a Celery worker is ready, and mends one that is connected and deaf.
+
+Ready is a worker that takes tasks from its queues. Deaf is one that takes nothing while they hold some.
 
 Known since Celery 4 after broker failovers, and green in every ping. A thread of the worker looks every 15 s,
 over a connection of its own:
@@ -29,8 +31,10 @@ LOOK_SECONDS = 15.0
 
 
 def notify(text: str) -> None:
-    """Tells systemd, as sd_notify(3) does."""
-    address = os.environ["NOTIFY_SOCKET"]
+    """Tells systemd, as sd_notify(3) does. Nobody, where the worker was not started by it."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
         channel.sendto(text.encode(), "\0" + address[1:] if address[0] == "@" else address)
 
@@ -117,8 +121,9 @@ def paused() -> bool:
 
 @worker_ready.connect
 def begin(sender: Any, **_: Any) -> None:
+    notify("READY=1")
     limit = int(os.environ.get("WATCHDOG_USEC", "0")) / 1e6
-    if limit and os.environ.get("NOTIFY_SOCKET"):
+    if limit:
         watchdog = Watchdog(sender, limit)
         worker_shutting_down.connect(lambda **_: watchdog.ending.set(), weak=False)
         watchdog.start()

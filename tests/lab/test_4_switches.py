@@ -1,0 +1,66 @@
+# Copyright (c) 2026 The airflowops.cluster maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A running cluster is told to speak TLS, then to use another broker, by variables and site.yml alone."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+import pytest
+from lab import Lab, changed
+from test_2_verify import redis_info, run_dag
+from test_4_faults import Load, load_dag
+
+__all__ = ["load_dag"]
+pytestmark = pytest.mark.topology("single_node")
+CA = "/etc/airflowops/redis-ca.crt"
+TLS = ("-e", '{"redis_cluster_tls": true}')
+
+
+def redis_cli(lab: Lab, arguments: str, *, user: str = "default", secret: str = "redis") -> str:
+    password = shlex.quote(lab.secret(secret))
+    done = lab.host(lab.group("redis_cluster")[0]).run(
+        f"REDISCLI_AUTH={password} timeout 10 redis-cli --no-auth-warning --user {user} {arguments}"
+    )
+    return done.stdout + done.stderr
+
+
+@pytest.mark.usefixtures("load_dag")
+def test_tls_is_switched_on_under_tasks(lab: Lab) -> None:
+    load = Load(lab, tasks=60, seconds=1)
+    load.under_way(5)
+    lab.playbook("site.yml", *TLS, *lab.with_load)
+    load.all_done(timeout=300)
+    assert "PONG" not in redis_cli(lab, "-p 7000 ping")
+    assert "PONG" in redis_cli(lab, f"-p 7000 --tls --cacert {CA} ping")
+    info = redis_info(lab, tls=True, ca_cert=CA)
+    assert (info["cluster_state"], info["slots_covered"]) == ("ok", 16384)
+    assert run_dag(lab, "hello_world2")["state"] == "success"
+
+
+def test_second_run_with_tls_changes_nothing(lab: Lab) -> None:
+    output = lab.playbook("site.yml", *TLS, *lab.with_load)
+    assert changed(output) == 0, output
+
+
+def test_rabbitmq_takes_over(lab: Lab) -> None:
+    """Debian's RabbitMQ on the same host; the Redis Cluster is left alone, and may be stopped."""
+    host = lab.host(lab.hosts[0])
+    host.run_expect(
+        [0],
+        "DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends rabbitmq-server"
+        " && rabbitmqctl add_user airflow rAbb1t-0f-the-lab && rabbitmqctl add_vhost airflow"
+        " && rabbitmqctl set_permissions -p airflow airflow '.*' '.*' '.*'"
+        " && systemctl stop 'redis-cluster@*'",
+    )
+    broker = "amqp://airflow:rAbb1t-0f-the-lab@127.0.0.1/airflow"
+    variables = json.dumps({"redis_cluster_group": "nobody", "airflow_broker_url": broker})
+    lab.playbook("site.yml", "-e", variables, *lab.with_load)
+    run = run_dag(lab, "hello_world2")
+    assert run["state"] == "success"
+    queues = host.check_output("rabbitmqctl --quiet -p airflow list_queues name type")
+    assert "cloudwalker_q1\tquorum" in queues
+    output = lab.playbook("site.yml", "-e", variables, *lab.with_load)
+    assert changed(output) == 0, output
