@@ -112,6 +112,34 @@ def test_redis_keeps_what_it_is_given(lab: Lab) -> None:
     assert "NOAUTH" in refused.stdout + refused.stderr
 
 
+def test_the_brokers_user_reaches_the_brokers_keys_alone(lab: Lab) -> None:
+    """Through the endpoint of a worker, as whoever can read its secrets could."""
+    redis = lab.host(lab.group("redis_cluster")[0])
+    owner = redis_info(lab, key="{airflow}:x")["owner_of"]
+    login = f"REDISCLI_AUTH={shlex.quote(lab.secret('broker'))} redis-cli --user airflow"
+    commands = {
+        "set {airflow}:of-a-test 1": "OK",
+        "del {airflow}:of-a-test": "1",
+        "get {other}:key": "NOPERM",
+        "publish other 1": "NOPERM",
+        "keys *": "NOPERM",
+        "flushall": "NOPERM",
+        "config get requirepass": "NOPERM",
+        "cluster failover": "NOPERM",
+        "acl list": "NOPERM",
+        "client kill type normal": "NOPERM",
+        "debug sleep 0": "NOPERM",
+    }
+    for command, answer in commands.items():
+        told = redis.run(f"{login} -h {owner['host']} -p {owner['port']} {command}")
+        assert answer in told.stdout + told.stderr, (command, told.stdout)
+    everything = lab.host(lab.group("airflow_worker")[0]).run(
+        f"grep -rlF {shlex.quote(lab.secret('redis'))} /etc /opt/airflow/lib /var/lib/airflow"
+    )
+    if lab.group("airflow_worker")[0] not in lab.group("redis_cluster"):
+        assert everything.stdout == "", "the administrator's password is on a worker"
+
+
 def test_endpoints_listen_on_loopback_alone(lab: Lab) -> None:
     for host in lab.hosts:
         if "haproxy" in units_of(lab, host):

@@ -51,7 +51,7 @@ def test_rabbitmq_takes_over(lab: Lab) -> None:
     host.run_expect(
         [0],
         "DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends rabbitmq-server"
-        " && rabbitmqctl add_user airflow rAbb1t-0f-the-lab && rabbitmqctl add_vhost airflow"
+        " && { rabbitmqctl add_vhost airflow; rabbitmqctl add_user airflow rAbb1t-0f-the-lab; true; }"
         " && rabbitmqctl set_permissions -p airflow airflow '.*' '.*' '.*'"
         " && systemctl stop 'redis-cluster@*'",
     )
