@@ -92,7 +92,20 @@ def check_broker(cluster: dict[str, Any], problems: Problems) -> None:
                 host,
             )
     check_redis(cluster, problems)
+    check_flavor(cluster, problems)
     check_tls(cluster, problems)
+
+
+def check_flavor(cluster: dict[str, Any], problems: Problems) -> None:
+    for host in known_hosts(cluster, "redis_cluster"):
+        flavor = values_of(cluster, host).get("redis_cluster_flavor", "redis")
+        system = (cluster["hosts"][host].get("probe") or {}).get("os", {})
+        if flavor == "valkey" and (system.get("id"), system.get("version")) == ("debian", "12"):
+            problems.add(
+                "redis_cluster_flavor is valkey on {hosts}, but Debian 12 has no Valkey: use redis there, or "
+                "Debian 13",
+                host,
+            )
 
 
 def check_tls(cluster: dict[str, Any], problems: Problems) -> None:

@@ -448,3 +448,28 @@ def test_through_ansible(servers: Servers, system: Flavor) -> None:
     assert "localhost | CHANGED" in shown and "+127.0.0.1:" in shown
     assert "localhost | SUCCESS" in ansible("redis_cluster", {"nodes": nodes})
     assert "owner_of" in ansible("redis_cluster_info", {"nodes": nodes, "key": "a"})
+
+
+@pytest.mark.parametrize("flavor", FLAVORS)
+class TestSettings:
+    def test_what_can_be_set_live_is_set_and_the_rest_named(self, servers: Servers, flavor: str) -> None:
+        (server,) = servers.start(flavor_or_skip(flavor), ["127.0.0.1"])
+        wanted = {"maxmemory": "64mb", "hz": 20, "databases": 4, "appendonly": True}
+        foreseen = run_module("redis_settings", nodes=[server.node], settings=wanted, check=True)
+        assert foreseen["changed"]
+        result = run_module("redis_settings", nodes=[server.node], settings=wanted)
+        assert {(entry["name"], entry["after"]) for entry in result["applied"]} == {
+            ("maxmemory", "67108864"),
+            ("hz", "20"),
+            ("appendonly", "yes"),
+        }
+        assert result["restart"] == [{**server.node, "names": ["databases"]}]
+        again = run_module("redis_settings", nodes=[server.node], settings=wanted)
+        assert (again["changed"], again["applied"]) == (False, [])
+        assert again["restart"] == result["restart"]
+
+    def test_an_unknown_directive_names_node_and_directive(self, servers: Servers, flavor: str) -> None:
+        (server,) = servers.start(flavor_or_skip(flavor), ["127.0.0.1"])
+        result = run_module("redis_settings", nodes=[server.node], settings={"maxmemorry": "1gb"})
+        assert result["failed"]
+        assert f"{server.host}:{server.port} does not accept maxmemorry" in result["msg"]

@@ -12,6 +12,7 @@ import pytest
 from lab import Lab, changed
 from test_2_verify import redis_info, run_dag
 from test_4_faults import Load, load_dag
+from test_4_redis_life import process_ids
 
 __all__ = ["load_dag"]
 pytestmark = pytest.mark.topology("single_node")
@@ -25,6 +26,23 @@ def redis_cli(lab: Lab, arguments: str, *, user: str = "default", secret: str = 
         f"REDISCLI_AUTH={password} timeout 10 redis-cli --no-auth-warning --user {user} {arguments}"
     )
     return done.stdout + done.stderr
+
+
+def test_a_new_value_is_taken_over_without_a_restart(lab: Lab) -> None:
+    before = process_ids(lab)
+    live = ("--tags", "redis_cluster", "-e", '{"redis_cluster_config": {"maxmemory": "333mb", "hz": 20}}')
+    # The names of the directives are new: that alone takes a restart, one by one.
+    lab.playbook("site.yml", *live)
+    assert not before & (started := process_ids(lab))
+    newer = [word.replace("333mb", "334mb").replace("20", "21") for word in live]
+    assert changed(lab.playbook("site.yml", *newer)) > 0
+    shown = (
+        redis_cli(lab, "-p 7001 config get maxmemory").split()[1],
+        redis_cli(lab, "-p 7001 config get hz").split()[1],
+    )
+    assert shown == (str(334 * 2**20), "21")
+    assert process_ids(lab) == started
+    assert changed(lab.playbook("site.yml", *newer)) == 0
 
 
 @pytest.mark.usefixtures("load_dag")

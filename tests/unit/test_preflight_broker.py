@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.airflowops.cluster.plugins.filter.preflight import broker_facts
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight import find_problems
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_broker import broker_url_problem
-from test_preflight import MULTI_NODE, Cluster, make_cluster, only, put
+from test_preflight import MULTI_NODE, Cluster, make_cluster, only, put, see
 
 ELSEWHERE = "amqp://airflow:kA7rTq0ZlmW3@rabbit1:5672/airflow"
 
@@ -101,6 +101,15 @@ def test_no_password_is_told() -> None:
     facts = broker_facts("amqp://airflow:kA7rTq0ZlmW3/x@rabbit1")
     assert facts["problem"]
     assert "kA7rTq0ZlmW3" not in str(facts)
+
+
+def test_debian_12_has_no_valkey() -> None:
+    cluster = make_cluster(MULTI_NODE)
+    put(cluster, "redis_cluster_flavor", "valkey")
+    assert "on redis1, redis2, redis3, but Debian 12 has no Valkey" in only(cluster)
+    see(cluster, "os", {"id": "debian", "version": "13", "name": "Debian GNU/Linux 13 (trixie)"})
+    see(cluster, "pythons", ["3.13"])
+    assert find_problems(cluster) == []
 
 
 def test_tls_on_some_nodes() -> None:
