@@ -128,7 +128,6 @@ def test_the_brokers_user_reaches_the_brokers_keys_alone(lab: Lab) -> None:
         "cluster failover": "NOPERM",
         "acl list": "NOPERM",
         "client kill type normal": "NOPERM",
-        "debug sleep 0": "NOPERM",
     }
     for command, answer in commands.items():
         told = redis.run(f"{login} -h {owner['host']} -p {owner['port']} {command}")
