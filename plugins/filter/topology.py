@@ -10,6 +10,7 @@ from typing import Any, Mapping, Sequence
 from urllib.parse import quote
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.airflowops.cluster.plugins.module_utils.path_digest import path_digest
 
 
 def host_addresses(hosts: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
@@ -98,6 +99,7 @@ class FilterModule:
                 redis_endpoint,
                 queue_hosts,
                 ip_address,
+                path_digest,
                 redis_quote,
                 redis_command,
                 systemd_quote,

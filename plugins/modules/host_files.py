@@ -34,6 +34,12 @@ options:
       secret_content:
         description: Likewise, of a file that holds secrets. Shown neither in logs nor in differences.
         type: str
+      block:
+        description:
+          - Lines that have to stand in a file with lines of others, between C(# BEGIN airflowops.cluster) and
+            C(# END airflowops.cluster). All other lines stay as they are; a missing file is made.
+          - Such a file is written in place where it cannot be replaced, as V(/etc/hosts) in a container.
+        type: str
       target:
         description: What a symbolic link points to. Replaced in one step, nobody ever finds it missing.
         type: path
@@ -84,6 +90,8 @@ EXAMPLES = r"""
         mode: "0600"
       - path: /opt/example/current
         target: /opt/example/versions/2
+      - path: /etc/hosts
+        block: 192.0.2.1 example
 """
 
 RETURN = r"""
@@ -102,13 +110,33 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.text.converters import to_bytes, to_text
 
+BEGIN, END = "# BEGIN airflowops.cluster", "# END airflowops.cluster"
+# What an entry that is a file is given by.
+CONTENTS = ("content", "secret_content", "block")
+
 
 class FilesError(Exception):
     """A wish that cannot be met; nothing was written on its behalf."""
 
 
-def wanted_content(entry: dict) -> str | None:
-    return entry["content"] if entry["content"] is not None else entry["secret_content"]
+def with_block(text: str, block: str) -> str:
+    """The text with the block between its marks, at its old place or at the end."""
+    lines = text.splitlines()
+    marked = [BEGIN, *block.splitlines(), END]
+    if BEGIN in lines and END in lines[lines.index(BEGIN) :]:
+        first = lines.index(BEGIN)
+        last = lines.index(END, first)
+        lines[first : last + 1] = marked
+    else:
+        lines += marked
+    return "\n".join(lines) + "\n"
+
+
+def wanted_content(entry: dict, before: bytes | None) -> bytes:
+    """The whole content that the file has to have, given what it holds."""
+    if entry["block"] is not None:
+        return to_bytes(with_block(to_text(before or b""), entry["block"]))
+    return to_bytes(entry["content"] if entry["content"] is not None else entry["secret_content"])
 
 
 def read(path: str) -> bytes | None:
@@ -121,12 +149,13 @@ def read(path: str) -> bytes | None:
 
 
 def check_form(entry: dict) -> None:
-    kinds = [name for name in ("content", "secret_content", "target") if entry[name] is not None]
+    kinds = [name for name in (*CONTENTS, "target") if entry[name] is not None]
     if entry["directory"]:
         kinds.append("directory")
     if len(kinds) != 1:
         raise FilesError(
-            f"{entry['path']}: give one of content, secret_content, target and directory, not {len(kinds)}."
+            f"{entry['path']}: give one of content, secret_content, block, target and directory, "
+            f"not {len(kinds)}."
         )
 
 
@@ -168,14 +197,14 @@ def make_link(module: AnsibleModule, entry: dict) -> bool:
     return True
 
 
-def stage(module: AnsibleModule, entry: dict) -> str:
+def stage(module: AnsibleModule, entry: dict, content: bytes) -> str:
     """Writes the content beside its place, readable by its owner alone, and validates it."""
     folder, name = os.path.split(entry["path"])
     descriptor, path = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
     # Removed when the module ends, unless it was moved by then.
     module.add_cleanup_file(path)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(to_bytes(wanted_content(entry)))
+        file.write(content)
     if entry["validate"]:
         rc, out, err = module.run_command(entry["validate"].replace("%s", shlex.quote(path)))
         if rc != 0:
@@ -192,16 +221,19 @@ def put(module: AnsibleModule, entry: dict, staged: str) -> None:
     attributes(module, entry, staged)
     if entry["backup"] and os.path.lexists(path):
         module.backup_local(path)
-    Path(staged).rename(path)
+    if entry["block"] is not None:
+        module.atomic_move(staged, path, unsafe_writes=True)
+    else:
+        Path(staged).rename(path)
 
 
-def difference(entry: dict, before: bytes | None) -> dict:
+def difference(entry: dict, before: bytes | None, after: bytes) -> dict:
     secret = entry["secret_content"] is not None
     return {
         "before_header": entry["path"],
         "after_header": entry["path"],
         "before": "" if before is None else "(secret)\n" if secret else to_text(before, errors="replace"),
-        "after": "(secret, changed)\n" if secret else entry["content"],
+        "after": "(secret, changed)\n" if secret else to_text(after, errors="replace"),
     }
 
 
@@ -211,13 +243,14 @@ def run(module: AnsibleModule) -> dict:
         check_form(entry)
     folders = [entry for entry in entries if entry["directory"]]
     links = [entry for entry in entries if entry["target"] is not None]
-    files = [entry for entry in entries if wanted_content(entry) is not None]
+    files = [entry for entry in entries if any(entry[name] is not None for name in CONTENTS)]
 
     changed = [entry["path"] for entry in folders if make_directory(module, entry)]
     before = {entry["path"]: read(entry["path"]) for entry in files}
-    to_write = [entry for entry in files if before[entry["path"]] != to_bytes(wanted_content(entry))]
+    after = {entry["path"]: wanted_content(entry, before[entry["path"]]) for entry in files}
+    to_write = [entry for entry in files if before[entry["path"]] != after[entry["path"]]]
     if not module.check_mode:
-        for entry, staged in [(entry, stage(module, entry)) for entry in to_write]:
+        for entry, staged in [(entry, stage(module, entry, after[entry["path"]])) for entry in to_write]:
             put(module, entry, staged)
     changed += [entry["path"] for entry in to_write]
     changed += [
@@ -227,7 +260,7 @@ def run(module: AnsibleModule) -> dict:
     return {
         "changed": bool(changed),
         "changed_paths": changed,
-        "diff": [difference(entry, before[entry["path"]]) for entry in to_write],
+        "diff": [difference(entry, before[entry["path"]], after[entry["path"]]) for entry in to_write],
     }
 
 
@@ -242,6 +275,7 @@ def main() -> None:
                     "path": {"type": "path", "required": True},
                     "content": {"type": "str"},
                     "secret_content": {"type": "str", "no_log": True},
+                    "block": {"type": "str"},
                     "target": {"type": "path"},
                     "directory": {"type": "bool", "default": False},
                     "owner": {"type": "str", "default": "root"},

@@ -137,3 +137,27 @@ def test_what_is_not_ours_to_replace_is_named(tmp_path: Path) -> None:
         assert entry["path"] in result["msg"] or "none" in result["msg"]
         assert reason in result["msg"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder", "link"]
+
+
+def test_block_stands_among_the_lines_of_others(tmp_path: Path) -> None:
+    path = tmp_path / "hosts"
+    path.write_text("127.0.0.1 localhost\n# theirs")
+    block = {"path": str(path), "block": "192.0.2.1 one\n192.0.2.2 two\n"}
+    assert write(block)["changed_paths"] == [str(path)]
+    marked = "# BEGIN airflowops.cluster\n192.0.2.1 one\n192.0.2.2 two\n# END airflowops.cluster\n"
+    assert path.read_text() == "127.0.0.1 localhost\n# theirs\n" + marked
+    assert write(block)["changed"] is False
+    with path.open("a") as file:
+        file.write("# after\n")
+    assert write({"path": str(path), "block": "192.0.2.3 three"})["changed_paths"] == [str(path)]
+    assert path.read_text() == (
+        "127.0.0.1 localhost\n# theirs\n"
+        "# BEGIN airflowops.cluster\n192.0.2.3 three\n# END airflowops.cluster\n# after\n"
+    )
+
+
+def test_block_makes_the_file_and_names_a_folder_in_its_place(tmp_path: Path) -> None:
+    write({"path": str(tmp_path / "hosts"), "block": "192.0.2.1 one"})
+    assert (tmp_path / "hosts").read_text().splitlines()[1] == "192.0.2.1 one"
+    (tmp_path / "folder").mkdir()
+    assert "not a regular file" in write({"path": str(tmp_path / "folder"), "block": "x"})["msg"]
