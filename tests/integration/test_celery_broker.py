@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""airflowops_broker against a real Redis that is gone between taking a message and noting it."""
+"""airflowops_broker against a real Redis: gone between taking a message and noting it, or for too long."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import redis
 from test_airflow_queue_membership import PASSWORD, Broker, celery_python, stop
 
 __all__ = ["celery_python"]
+USER = "worker"
 FILES = Path(__file__).resolve().parents[2] / "roles/airflow_common/files"
 
 # Takes one message as a worker does; between the two commands of that it waits for a line.
@@ -42,8 +43,14 @@ time.sleep(30)
 """
 
 
+def url(broker: Broker) -> str:
+    return broker.url.replace("://:", f"://{USER}:")
+
+
 def start(broker: Broker):
-    argv = [*broker.argv, "--appendonly", "yes"]
+    # The broker's user reaches keys with the prefix alone, as with our role.
+    user = f"{USER} on >{PASSWORD} ~{{airflow}}:* &{{airflow}}:* +@all -@admin -@dangerous"
+    argv = [*broker.argv, "--appendonly", "yes", "--user", *user.split()]
     server = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
     client = redis.Redis(port=broker.port, password=PASSWORD)
     for _ in range(100):
@@ -55,20 +62,24 @@ def start(broker: Broker):
     return server, client
 
 
+def publish(broker: Broker, python: str) -> None:
+    program = (
+        "import sys; from celery import Celery; app = Celery(broker=sys.argv[1]);"
+        "app.conf.broker_transport_options = {'global_keyprefix': '{airflow}:'};"
+        "app.send_task('anything', queue='tasks')"
+    )
+    subprocess.run([python, "-c", program, url(broker)], check=True, timeout=60)
+
+
 def back_in_queue(tmp_path: Path, python: str, whose: str) -> int:
     broker = Broker(tmp_path)
     server, client = start(broker)
     taker = None
     try:
-        publish = (
-            "import sys; from celery import Celery; app = Celery(broker=sys.argv[1]);"
-            "app.conf.broker_transport_options = {'global_keyprefix': '{airflow}:'};"
-            "app.send_task('anything', queue='tasks')"
-        )
-        subprocess.run([python, "-c", publish, broker.url], check=True, timeout=60)
+        publish(broker, python)
         assert client.llen("{airflow}:tasks") == 1
         taker = subprocess.Popen(
-            [python, "-c", TAKER, str(FILES), broker.url, whose],
+            [python, "-c", TAKER, str(FILES), url(broker), whose],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         )  # fmt: skip
         assert taker.stdout.readline() == "taken\n"
@@ -95,3 +106,53 @@ def test_message_that_the_broker_took_with_it_is_put_back(tmp_path, celery_pytho
 def test_without_it_the_message_is_lost(tmp_path, celery_python):
     """When this fails, kombu has mended it, and airflowops_broker can go."""
     assert back_in_queue(tmp_path, celery_python, "kombu's") == 0
+
+
+# Two workers' channels in one process: the first takes a message and holds it for longer than the visibility
+# timeout, so that it is offered again and the second takes it. Then the first hands back what it held.
+HOLDERS = """
+import os, sys, time
+sys.path.insert(0, sys.argv[1])
+from celery import Celery
+app = Celery(broker=sys.argv[2])
+app.conf.broker_transport_options = {"global_keyprefix": "{airflow}:", "visibility_timeout": 1}
+app.set_current()
+app.set_default()
+if sys.argv[3] == "ours":
+    import airflowops_broker
+with app.connection_for_read() as one, app.connection_for_read() as other:
+    assert one.default_channel.basic_get("tasks")
+    if sys.argv[4] == "overdue":
+        time.sleep(1.5)
+        other.default_channel.qos.restore_visible(interval=1)
+        assert other.default_channel.basic_get("tasks")
+    one.default_channel.qos.restore_unacked_once()
+    client = other.default_channel.client
+    print(client.llen("tasks"), client.hlen("unacked"), flush=True)
+    # Without the tidying up of a process that ends, which would hand back what is held.
+    os._exit(0)
+"""
+
+
+def queued_and_held(tmp_path: Path, python: str, whose: str, how: str) -> str:
+    broker = Broker(tmp_path)
+    server, _ = start(broker)
+    try:
+        publish(broker, python)
+        argv = [python, "-c", HOLDERS, str(FILES), url(broker), whose, how]
+        return subprocess.run(argv, check=True, timeout=60, capture_output=True, text=True).stdout.strip()
+    finally:
+        stop(server)
+
+
+def test_what_is_with_another_worker_is_not_handed_back(tmp_path, celery_python):
+    assert queued_and_held(tmp_path, celery_python, "ours", "overdue") == "0 1"
+
+
+def test_without_it_a_second_copy_is_queued(tmp_path, celery_python):
+    """When this fails, kombu has mended it."""
+    assert queued_and_held(tmp_path, celery_python, "kombu's", "overdue") == "1 0"
+
+
+def test_what_a_worker_holds_itself_is_handed_back(tmp_path, celery_python):
+    assert queued_and_held(tmp_path, celery_python, "ours", "in time") == "1 0"

@@ -8,12 +8,18 @@ handed out, in a second command. If the broker dies between the two, the message
 process, and kombu 5.7.0 drops it with the error (seen: one plain Celery task of 450, the slot owner killed
 under 24 tasks a second). Here it is kept, and put back into its queue when the broker is there again.
 
+A message of somebody else. A worker that connects anew hands back all that it held. What it held for longer
+than the visibility timeout may have been offered again by then, and be with another worker under the same
+tag; kombu hands that back too, and it is executed twice at the same time (seen: two of 257 tasks, the broker
+gone for 60 s). Here a worker hands back only what was noted as handed out to itself.
+
 A long wait. The longer the broker was away, the longer Celery waits between two tries, up to 30 s. Here it is
 three at the most, so that a worker is back soon after the broker, however long that was away.
 """
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from typing import Any
@@ -26,6 +32,8 @@ from kombu.transport import redis
 
 logger = get_logger(__name__)
 RETRY_SECONDS = 0.5
+# Between the moment that is remembered and the one that is noted lies no more than this.
+NOTE_SECONDS = 1
 LONGEST_INTERVAL = 3
 # ensure_connection takes the intervals as its third argument and the next ones.
 INTERVALS_FROM = 2
@@ -33,23 +41,44 @@ INTERVALS_FROM = 2
 
 class QoS(redis.QoS):
     def append(self, message: Any, delivery_tag: str) -> None:
+        message.noted_at = time.time()
         try:
             super().append(message, delivery_tag)
         except Exception:
             info = message.delivery_info
-            kept = (delivery_tag, message._raw, info["exchange"], info["routing_key"])
+            kept = (delivery_tag, message.noted_at, message._raw, info["exchange"], info["routing_key"])
             threading.Thread(target=put_back, args=kept, daemon=True).start()
             raise
 
+    def restore_unacked(self, client: Any = None) -> None:
+        with self.channel.conn_or_acquire(client) as client:
+            for tag, message in self._delivered.items():
+                self.restore_own(tag, message.noted_at, client)
+        self._delivered.clear()
 
-def put_back(tag: str, payload: dict[str, Any], exchange: str, routing_key: str) -> None:
+    def restore_own(self, tag: str, noted_at: float, client: Any) -> None:
+        """Puts the message back into its queue, unless it was acknowledged or handed out again since."""
+
+        def restore(pipeline: Any) -> None:
+            # kombu puts its prefix before the keys of those commands only that it uses itself.
+            last_noted_at = pipeline.zscore(self.channel.global_keyprefix + self.unacked_index_key, tag)
+            noted = pipeline.hget(self.unacked_key, tag)
+            pipeline.multi()
+            if noted and last_noted_at is not None and last_noted_at <= noted_at + NOTE_SECONDS:
+                self._remove_from_indices(tag, pipeline)
+                self.channel._do_restore_message(*json.loads(noted), pipeline)
+
+        client.transaction(restore, self.unacked_key)
+
+
+def put_back(tag: str, noted_at: float, payload: dict[str, Any], exchange: str, routing_key: str) -> None:
     while True:
         try:
             with current_app.connection_for_write() as connection:
                 channel = connection.default_channel
                 # The note may have been made, and its confirmation lost.
-                if channel.client.hexists(channel.qos.unacked_key, tag):
-                    channel.qos.restore_by_tag(tag)
+                if channel.client.hget(channel.qos.unacked_key, tag):
+                    channel.qos.restore_own(tag, noted_at, channel.client)
                 else:
                     with channel.client.pipeline() as pipeline:
                         channel._do_restore_message(payload, exchange, routing_key, pipeline)
