@@ -110,7 +110,8 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.text.converters import to_bytes, to_text
 
-BEGIN, END = "# BEGIN airflowops.cluster", "# END airflowops.cluster"
+BEGIN = "# BEGIN airflowops.cluster"
+END = "# END airflowops.cluster"
 # What an entry that is a file is given by.
 CONTENTS = ("content", "secret_content", "block")
 
