@@ -16,18 +16,26 @@ __all__ = ["celery_python"]
 USER = "worker"
 FILES = Path(__file__).resolve().parents[2] / "roles/airflow_common/files"
 
-# Takes one message as a worker does; between the two commands of that it waits for a line.
-TAKER = """
-import sys, time
+# How both programs below begin.
+CLIENT = """
+import os, sys, time
 sys.path.insert(0, sys.argv[1])
 from celery import Celery
 from kombu.transport import redis as transport
 app = Celery(broker=sys.argv[2])
-app.conf.broker_transport_options = {"global_keyprefix": "{airflow}:", "socket_connect_timeout": 1}
+app.conf.broker_transport_options = {
+    "global_keyprefix": "{airflow}:", "socket_connect_timeout": 1, "visibility_timeout": 1
+}
 app.set_current()
 app.set_default()
 if sys.argv[3] == "ours":
     import airflowops_broker
+"""
+
+# Takes one message as a worker does; between the two commands of that it waits for a line.
+TAKER = (
+    CLIENT
+    + """
 note = transport.QoS.append
 def wait_and_note(*arguments):
     print("taken", flush=True)
@@ -41,6 +49,7 @@ with app.connection_for_read() as connection:
         print(type(error).__name__, flush=True)
 time.sleep(30)
 """
+)
 
 
 def url(broker: Broker) -> str:
@@ -110,16 +119,9 @@ def test_without_it_the_message_is_lost(tmp_path, celery_python):
 
 # Two workers' channels in one process: the first takes a message and holds it for longer than the visibility
 # timeout, so that it is offered again and the second takes it. Then the first hands back what it held.
-HOLDERS = """
-import os, sys, time
-sys.path.insert(0, sys.argv[1])
-from celery import Celery
-app = Celery(broker=sys.argv[2])
-app.conf.broker_transport_options = {"global_keyprefix": "{airflow}:", "visibility_timeout": 1}
-app.set_current()
-app.set_default()
-if sys.argv[3] == "ours":
-    import airflowops_broker
+HOLDERS = (
+    CLIENT
+    + """
 with app.connection_for_read() as one, app.connection_for_read() as other:
     assert one.default_channel.basic_get("tasks")
     if sys.argv[4] == "overdue":
@@ -132,6 +134,7 @@ with app.connection_for_read() as one, app.connection_for_read() as other:
     # Without the tidying up of a process that ends, which would hand back what is held.
     os._exit(0)
 """
+)
 
 
 def queued_and_held(tmp_path: Path, python: str, whose: str, how: str) -> str:
