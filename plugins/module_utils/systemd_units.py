@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 
 # Asked of `systemctl show`, one block per unit.
 PROPERTIES = (
@@ -18,6 +19,7 @@ PROPERTIES = (
     "NRestarts",
     "Job",
     "ExecMainStartTimestampMonotonic",
+    "ActiveEnterTimestampMonotonic",
     "StateChangeTimestampMonotonic",
     "FragmentPath",
     "DropInPaths",
@@ -28,7 +30,8 @@ PROPERTIES = (
 class Unit:
     """One unit as systemd sees it.
 
-    started_at: seconds since the epoch at which its main process was started; 0 if it never was.
+    started_at: seconds since the epoch at which its main process was started; of one without, such as a
+        timer, at which it became active; 0 if it never was.
     queued: whether a job for it, such as a restart, waits or is under way.
     settled_at: seconds since the epoch at which it entered its state, or came back to it from a reload.
     """
@@ -80,9 +83,13 @@ def parse_show(text: str, boot_time: float) -> list[Unit]:
         values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
         if not values.get("Id"):
             continue
-        started_at, settled_at = (
+        started_at, active_at, settled_at = (
             boot_time + int(values.get(name) or 0) / 1e6 if int(values.get(name) or 0) else 0.0
-            for name in ("ExecMainStartTimestampMonotonic", "StateChangeTimestampMonotonic")
+            for name in (
+                "ExecMainStartTimestampMonotonic",
+                "ActiveEnterTimestampMonotonic",
+                "StateChangeTimestampMonotonic",
+            )
         )
         fragments = [values.get("FragmentPath", ""), *values.get("DropInPaths", "").split()]
         units.append(
@@ -95,12 +102,25 @@ def parse_show(text: str, boot_time: float) -> list[Unit]:
                 needs_reload=values.get("NeedDaemonReload") == "yes",
                 restarts=int(values.get("NRestarts") or 0),
                 queued=int(values.get("Job") or 0) > 0,
-                started_at=started_at,
+                started_at=started_at or active_at,
                 settled_at=settled_at,
                 fragments=tuple(path for path in fragments if path),
             )
         )
     return units
+
+
+def with_new_drop_ins(units: list[Unit], drop_ins: Mapping[str, Collection[str]]) -> list[Unit]:
+    """The units, told that they have to be loaded anew where a drop-in is not.
+
+    systemd does not say so of a folder for drop-ins that was made after the unit was loaded (seen with 252).
+
+    drop_ins: for each unit, the drop-ins that the administrator's folder holds.
+    """
+    return [
+        replace(unit, needs_reload=True) if {*drop_ins.get(unit.name, ())} - {*unit.fragments} else unit
+        for unit in units
+    ]
 
 
 def stale_units(units: list[Unit], changed_at: dict[str, float]) -> list[str]:

@@ -110,6 +110,7 @@ units:
 
 import os
 import time
+from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.airflowops.cluster.plugins.module_utils.systemd_units import (
@@ -119,6 +120,7 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.systemd_units i
     plan,
     stale_units,
     units_to_reload,
+    with_new_drop_ins,
 )
 
 # A look costs some hundredths of a CPU second, which services on their way up need more.
@@ -127,6 +129,8 @@ LAST_POLL_SECONDS = 1.0
 POLL_GROWTH = 1.2
 GIVE_UP_AFTER_RESTARTS = 3
 JOURNAL_LINES = 40
+# The administrator's, and ours.
+DROP_INS = Path("/etc/systemd/system")
 
 
 class UnitsError(Exception):
@@ -142,7 +146,10 @@ def systemctl(module: AnsibleModule, *arguments: str) -> str:
 
 def observe(module: AnsibleModule, names: list[str]) -> list[Unit]:
     out = systemctl(module, "show", f"--property={','.join(PROPERTIES)}", "--", *names)
-    return parse_show(out, time.time() - time.monotonic())
+    units = parse_show(out, time.time() - time.monotonic())
+    return with_new_drop_ins(
+        units, {name: sorted(map(str, DROP_INS.glob(f"{name}.d/*.conf"))) for name in names}
+    )
 
 
 def last_change(paths: list[str]) -> float:

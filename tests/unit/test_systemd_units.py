@@ -16,6 +16,7 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.systemd_units i
     plan,
     stale_units,
     units_to_reload,
+    with_new_drop_ins,
 )
 
 BOOT = 1_000_000.0
@@ -30,6 +31,7 @@ NeedDaemonReload=no
 NRestarts=2
 Job=0
 ExecMainStartTimestampMonotonic=2500000
+ActiveEnterTimestampMonotonic=3000000
 StateChangeTimestampMonotonic=4000000
 FragmentPath=/etc/systemd/system/redis-cluster@.service
 DropInPaths=/etc/systemd/system/redis-cluster@.service.d/a.conf /run/systemd/b=c.conf
@@ -44,6 +46,7 @@ NeedDaemonReload=no
 NRestarts=0
 Job=
 ExecMainStartTimestampMonotonic=0
+ActiveEnterTimestampMonotonic=0
 StateChangeTimestampMonotonic=0
 FragmentPath=
 DropInPaths=
@@ -108,6 +111,15 @@ def test_several_units_are_told_apart_in_their_order() -> None:
 
 def test_nothing_said_is_no_unit() -> None:
     assert parse_show("\n", BOOT) == []
+
+
+def test_a_timer_runs_since_it_became_active() -> None:
+    (timer,) = parse_show(
+        RUNNING.replace("ExecMainStartTimestampMonotonic=2500000", "ExecMainStartTimestampMonotonic=0"), BOOT
+    )
+    assert timer.started_at == BOOT + 3.0
+    (service,) = parse_show(RUNNING, BOOT)
+    assert service.started_at == BOOT + 2.5
 
 
 def test_every_property_that_is_read_is_asked_for() -> None:
@@ -219,3 +231,22 @@ def test_systemd_reads_its_files_before_anything_is_started_with_them() -> None:
         "start b.service",
         "restart a.service",
     ]
+
+
+@pytest.mark.parametrize(
+    ("drop_ins", "needed"),
+    [
+        ({}, False),
+        ({"a.service": ["/etc/systemd/system/a.service.d/x.conf"]}, True),
+        ({"b.service": ["/etc/systemd/system/b.service.d/x.conf"]}, False),
+    ],
+)
+def test_drop_in_that_is_not_loaded(drop_ins: dict[str, list[str]], needed: bool) -> None:
+    (unit,) = with_new_drop_ins([UNIT], drop_ins)
+    assert unit.needs_reload is needed
+
+
+def test_drop_in_that_is_loaded() -> None:
+    path = "/etc/systemd/system/a.service.d/x.conf"
+    (unit,) = with_new_drop_ins([replace(UNIT, fragments=(path,))], {"a.service": [path]})
+    assert not unit.needs_reload
