@@ -84,6 +84,11 @@ def systemd_quote(value: Any) -> str:
     return f'"{text}"'
 
 
+def environment_file(variables: Mapping[str, Any]) -> str:
+    """A file for systemd's EnvironmentFile=, one variable a line."""
+    return "".join(f"{name}={systemd_quote(value)}\n" for name, value in variables.items())
+
+
 def url_quote(value: str) -> str:
     """A user name or password as a URL carries it: every reserved character quoted, `/` too."""
     return quote(value, safe="")
@@ -103,6 +108,7 @@ class FilterModule:
                 redis_quote,
                 redis_command,
                 systemd_quote,
+                environment_file,
                 url_quote,
             )
         }

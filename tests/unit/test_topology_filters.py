@@ -160,3 +160,8 @@ def test_each_filter_is_documented_with_the_arguments_that_it_takes(name: str) -
     assert list(document["options"]) == ["_input", *arguments[1:]]
     assert document["positional"] == ", ".join(document["options"])
     assert f"airflowops.cluster.{name}" in text["EXAMPLES"]
+
+
+def test_an_environment_file_has_a_line_for_each_variable() -> None:
+    assert topology.environment_file({"A": "x y", "B": 'say "$1"'}) == 'A="x y"\nB="say \\"\\$1\\""\n'
+    assert topology.environment_file({}) == ""
