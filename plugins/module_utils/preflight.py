@@ -35,6 +35,11 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_broke
     redis_ports,
     uses_own_broker,
 )
+from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_metastore import (
+    PATRONI_PORTS,
+    check_metastore,
+    uses_patroni,
+)
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secrets import (
     RUNS_AIRFLOW,
     SECRETS,
@@ -59,6 +64,7 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_words
 PREFIXES = (
     "redis_cluster_",
     "postgres_metastore_",
+    "etcd_",
     "airflow_",
     "flower_",
     "nginx_lb_",
@@ -84,6 +90,7 @@ OUR_UNITS = (
     "redis-cluster@*",
     "postgresql*",
     "patroni*",
+    "etcd*",
     "airflow*",
     "flower*",
     "haproxy*",
@@ -98,6 +105,7 @@ USES_ENDPOINTS = (*RUNS_AIRFLOW, "flower")
 # Which role listens on the port that a variable names. The ports of Redis are a list.
 PORTS = {
     "postgres_metastore_port": ("postgres_metastore",),
+    **{name: ("postgres_metastore",) for name in PATRONI_PORTS},
     "airflow_master_api_port": ("airflow_master",),
     "airflow_master_scheduler_health_port": ("airflow_master",),
     "airflow_master_triggerer_log_port": ("airflow_master",),
@@ -130,15 +138,6 @@ def check_groups(cluster: dict[str, Any], problems: Problems) -> None:
             problems.add(
                 f"The group {group} has no host: put one into it, or name another group in {role}_group"
             )
-    metastores = hosts_of(cluster, "postgres_metastore")
-    if len(metastores) > 1:
-        group = cluster["roles"]["postgres_metastore"]["group"]
-        reason = "two have no majority, and " if len(metastores) == 2 else ""
-        problems.add(
-            f"The group {group} has {len(metastores)} hosts ({{hosts}}): {reason}"
-            "this version supports one metastore only, so leave one host in the group",
-            *metastores,
-        )
 
 
 def check_group_names(cluster: dict[str, Any], problems: Problems) -> None:
@@ -406,7 +405,7 @@ def planned_ports(cluster: dict[str, Any], host: str, problems: Problems) -> lis
                 (port + BUS_OFFSET, "the cluster bus of redis_cluster_ports"),
             ]
     for name, users in PORTS.items():
-        if roles.intersection(users):
+        if roles.intersection(users) and (name not in PATRONI_PORTS or uses_patroni(cluster)):
             ports += checked_port(name, values.get(name), host, problems)
     return ports
 
@@ -554,6 +553,7 @@ CHECKS: tuple[Callable[[dict[str, Any], Problems], Any], ...] = (
     check_types,
     check_secrets,
     check_broker,
+    check_metastore,
     lambda cluster, problems: check_queues(cluster, check_workers(cluster, problems), problems),
     check_ports,
     check_probes,

@@ -27,7 +27,9 @@ class Secret(NamedTuple):
 SECRETS = {
     "redis_cluster_password": Secret(16, ("redis_cluster",), own_broker=True),
     "redis_cluster_broker_password": Secret(16, ("redis_cluster", *RUNS_AIRFLOW, "flower"), own_broker=True),
-    "postgres_metastore_password": Secret(16, ("postgres_metastore", *RUNS_AIRFLOW)),
+    "postgres_metastore_password": Secret(16, ("postgres_metastore", "airflow_master")),
+    "postgres_metastore_owner_password": Secret(16, ("postgres_metastore", "airflow_master")),
+    "postgres_metastore_results_password": Secret(16, ("postgres_metastore", *RUNS_AIRFLOW)),
     "airflow_fernet_key": Secret(44, RUNS_AIRFLOW),
     "airflow_api_secret_key": Secret(16, RUNS_AIRFLOW),
     # Airflow signs with HS512, for which 64 bytes are right.

@@ -50,6 +50,8 @@ def make_secrets() -> dict[str, str]:
         "redis_cluster_password",
         "redis_cluster_broker_password",
         "postgres_metastore_password",
+        "postgres_metastore_owner_password",
+        "postgres_metastore_results_password",
         "airflow_api_secret_key",
         "airflow_jwt_secret",
     ]

@@ -20,6 +20,7 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.preflight impor
     find_problems,
     unknown_variables,
 )
+from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_metastore import PATRONI_PORTS
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secrets import (
     SECRETS,
     secret_problem,
@@ -46,6 +47,9 @@ GOOD_VALUES = {
     "redis_cluster_ports": [7000, 7001],
     "redis_cluster_replicas_per_master": 1,
     "postgres_metastore_port": 5432,
+    "postgres_metastore_patroni_port": 8008,
+    "etcd_client_port": 2379,
+    "etcd_peer_port": 2380,
     "airflow_master_api_port": 8080,
     "airflow_master_scheduler_health_port": 8974,
     "airflow_master_triggerer_log_port": 8794,
@@ -178,12 +182,63 @@ def test_an_empty_group_is_told_by_the_name_that_the_user_gave_it(cluster: Clust
     assert only(cluster).startswith("The group celery has no host")
 
 
-@pytest.mark.parametrize(("count", "word"), [(2, "no majority"), (3, "one metastore only")])
-def test_more_than_one_metastore(count: int, word: str) -> None:
+def with_metastores(count: int, **values: Any) -> Cluster:
     hosts = [f"db{number}" for number in range(1, count + 1)]
-    problem = only(make_cluster({**MULTI_NODE, "postgres_metastore": hosts}))
-    assert f"has {count} hosts ({', '.join(hosts)})" in problem
-    assert word in problem
+    return make_cluster({**MULTI_NODE, "postgres_metastore": hosts}, **values)
+
+
+def test_two_metastores() -> None:
+    problem = only(with_metastores(2))
+    assert "has 2 hosts (db1, db2)" in problem
+    assert "no majority" in problem
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 5])
+def test_number_of_metastores(count: int) -> None:
+    assert find_problems(with_metastores(count)) == []
+
+
+def test_more_connections_than_postgresql_accepts() -> None:
+    cluster = with_metastores(1)
+    for host in ("worker1", "worker2", "worker3"):
+        cluster["hosts"][host]["values"]["airflow_workers"] = [
+            {"name": "big", "queues": ["default"], "concurrency": 40}
+        ]
+    problem = only(cluster)
+    # Two masters: (2 + 3) pools of 15, and 8; three workers of 40 slots and themselves.
+    assert problem.startswith(
+        "postgres_metastore_max_connections is 300 on db1, but up to 304 connections may be open: "
+        "166 of 2 masters, 123 of the workers and their slots, 15 kept free. Set it to 304 or more"
+    )
+    cluster["hosts"]["db1"]["given"] = {"postgres_metastore_max_connections": "304"}
+    assert find_problems(cluster) == []
+
+
+def test_smaller_pools_need_fewer_connections() -> None:
+    cluster = with_metastores(1)
+    cluster["hosts"]["db1"]["given"] = {"postgres_metastore_max_connections": 120}
+    assert only(cluster).startswith("postgres_metastore_max_connections is 120 on db1")
+    for host in ("master1", "master2"):
+        cluster["hosts"][host]["given"] = {"airflow_config": {"database": {"sql_alchemy_max_overflow": 0}}}
+    assert find_problems(cluster) == []
+
+
+def test_several_metastores_where_the_distribution_has_no_patroni() -> None:
+    cluster = with_metastores(3)
+    cluster["hosts"]["db2"]["probe"]["os"] = {"id": "rocky", "version": "9", "name": "Rocky Linux 9"}
+    assert "the distribution of db2 ships neither Patroni nor etcd" in only(cluster)
+
+
+def test_metastore_left_alone_by_its_replicas() -> None:
+    cluster = with_metastores(1)
+    cluster["hosts"]["db1"]["probe"]["packages"] = ["patroni", "postgresql-15"]
+    assert only(cluster).startswith("db1 is alone in the group postgres_metastore, and was one of several")
+
+
+def test_ports_of_patroni_and_etcd() -> None:
+    assert find_problems(with_metastores(1, etcd_client_port=5432)) == []
+    problems = find_problems(with_metastores(3, etcd_client_port=5432))
+    assert ["Port 5432 is used twice" in problem for problem in problems] == [True]
 
 
 @pytest.mark.parametrize(
@@ -465,9 +520,12 @@ def test_a_required_number_of_workers_that_is_none(cluster: Cluster, value: Any)
 
 # --- Ports
 
+# Those that a single node listens on.
+SINGLE_PORTS = [name for name in PORTS if name not in PATRONI_PORTS]
+
 
 def test_every_port_of_a_single_node_must_differ() -> None:
-    for name in PORTS:
+    for name in SINGLE_PORTS:
         problem = only(single_node(**{name: 7001}))
         assert problem == (
             f"Port 7001 is used twice on one, {' and '.join(sorted([name, 'redis_cluster_ports']))}: "
@@ -498,7 +556,7 @@ def test_the_same_port_on_different_hosts_is_no_problem(cluster: Cluster) -> Non
 
 
 @pytest.mark.parametrize("value", [0, 65536, "http", None, [80], True])
-@pytest.mark.parametrize("name", PORTS)
+@pytest.mark.parametrize("name", SINGLE_PORTS)
 def test_a_port_that_is_none(name: str, value: Any) -> None:
     assert (
         only(single_node(**{name: value}))

@@ -1,0 +1,111 @@
+# Copyright (c) 2026 The airflowops.cluster maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is wrong with the metastore's hosts. The cluster's description is that of `preflight`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_words import (
+    Problems,
+    as_integer,
+    count,
+    hosts_of,
+    known_hosts,
+    values_of,
+)
+
+# Used where three or more hosts keep the metastore.
+PATRONI_PORTS = ("postgres_metastore_patroni_port", "etcd_client_port", "etcd_peer_port")
+# Distributions that ship Patroni and etcd, by the id in os-release.
+WITH_PATRONI = ("debian", "ubuntu")
+
+MAX_CONNECTIONS = 300
+# https://airflow.apache.org/docs/apache-airflow/3.3.2/configurations-ref.html#database: of each pool.
+POOL_SIZE, MAX_OVERFLOW = 5, 10
+# Pools of a master. An API server has one for each of its processes, and as many for asynchronous requests.
+POOLS_OF_API_WORKER, POOLS_OF_THE_REST = 2, 3
+# What each scheduler asks of Celery's results, by processes of its own: [celery] sync_parallelism.
+RESULTS_OF_MASTER = 8
+# Superusers' own, replicas and backups, a monitor.
+KEPT_FREE = 15
+
+
+def uses_patroni(cluster: dict[str, Any]) -> bool:
+    return len(hosts_of(cluster, "postgres_metastore")) > 1
+
+
+def given(cluster: dict[str, Any], host: str, name: str) -> Any:
+    entry = cluster["hosts"][host]
+    return {**entry.get("values", {}), **entry.get("given", {})}.get(name)
+
+
+def pool_connections(cluster: dict[str, Any], host: str) -> int:
+    """How many connections a pool opens at most. Less than nothing is SQLAlchemy's word for no limit."""
+    config = given(cluster, host, "airflow_config")
+    section = config.get("database") if isinstance(config, dict) else None
+    options = section if isinstance(section, dict) else {}
+    size = as_integer(options.get("sql_alchemy_pool_size"))
+    overflow = as_integer(options.get("sql_alchemy_max_overflow"))
+    return (POOL_SIZE if size is None else size) + (MAX_OVERFLOW if overflow is None else overflow)
+
+
+def connections(cluster: dict[str, Any]) -> dict[str, int]:
+    """The most connections that masters and workers open, of the hosts in this run."""
+    masters = 0
+    for host in known_hosts(cluster, "airflow_master"):
+        api_workers = as_integer(given(cluster, host, "airflow_master_api_workers")) or 1
+        pools = api_workers * POOLS_OF_API_WORKER + POOLS_OF_THE_REST
+        masters += pools * pool_connections(cluster, host) + RESULTS_OF_MASTER
+    workers = 0
+    for host in known_hosts(cluster, "airflow_worker"):
+        for worker in values_of(cluster, host).get("airflow_workers") or []:
+            slots = as_integer(worker.get("concurrency")) if isinstance(worker, dict) else None
+            # Each slot, and the worker itself.
+            workers += (slots or 0) + 1
+    return {"masters": masters, "workers": workers}
+
+
+def check_connections(cluster: dict[str, Any], problems: Problems) -> None:
+    hosts = known_hosts(cluster, "postgres_metastore")
+    wanted = connections(cluster)
+    total = sum(wanted.values()) + KEPT_FREE
+    masters = count(len(known_hosts(cluster, "airflow_master")), "master")
+    for host in hosts:
+        limit = as_integer(given(cluster, host, "postgres_metastore_max_connections"))
+        limit = MAX_CONNECTIONS if limit is None else limit
+        if limit < total:
+            problems.add(
+                f"postgres_metastore_max_connections is {limit} on {{hosts}}, but up to {total} connections "
+                f"may be open: {wanted['masters']} of {masters}, {wanted['workers']} of the workers and "
+                f"their slots, {KEPT_FREE} kept free. Set it to {total} or more, or lower "
+                "sql_alchemy_max_overflow in the section database of airflow_config",
+                host,
+            )
+
+
+def check_metastore(cluster: dict[str, Any], problems: Problems) -> None:
+    check_connections(cluster, problems)
+    hosts = hosts_of(cluster, "postgres_metastore")
+    group = cluster["roles"]["postgres_metastore"]["group"]
+    if len(hosts) == 2:
+        problems.add(
+            f"The group {group} has 2 hosts ({{hosts}}): two have no majority, so neither could take over "
+            "from the other. Put a third host into the group, or leave one in it",
+            *hosts,
+        )
+    for host in known_hosts(cluster, "postgres_metastore"):
+        probe = cluster["hosts"][host].get("probe") or {}
+        if len(hosts) > 1 and (probe.get("os") or {}).get("id", "debian") not in WITH_PATRONI:
+            problems.add(
+                f"The group {group} has several hosts, and the distribution of {{hosts}} ships neither "
+                "Patroni nor etcd: use Debian or Ubuntu there, or leave one host in the group",
+                host,
+            )
+        if len(hosts) == 1 and "patroni" in (probe.get("packages") or []):
+            problems.add(
+                f"{{hosts}} is alone in the group {group}, and was one of several that Patroni runs: keep "
+                "three hosts in the group, as its data cannot go back to a PostgreSQL without Patroni yet",
+                host,
+            )
