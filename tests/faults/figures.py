@@ -85,6 +85,26 @@ def overlaps(begun: Sequence[float], ended: Sequence[float]) -> bool:
     return False
 
 
+def at_once(lines: Iterable[str]) -> int:
+    """How often two took writes at once, from lines `1 NAME TIME` (it does) and `0 NAME TIME` (it does not).
+
+    A time with writes goes from a host's first 1 to the last one before its next 0.
+    """
+    spells: list[tuple[float, float]] = []
+    by_name: dict[str, list[tuple[float, str]]] = defaultdict(list)
+    for line in lines:
+        kind, name, moment = line.split()
+        by_name[name].append((float(moment), kind))
+    for seen in by_name.values():
+        for kind, spell in itertools.groupby(sorted(seen), key=lambda entry: entry[1]):
+            moments = [moment for moment, _ in spell]
+            if kind == "1":
+                spells.append((moments[0], moments[-1]))
+    return sum(
+        1 for one, other in itertools.combinations(spells, 2) if max(one[0], other[0]) < min(one[1], other[1])
+    )
+
+
 def longest_gap(moments: Iterable[float], since: float) -> float:
     ordered = sorted(moments)
     return max(
@@ -110,9 +130,9 @@ def objections(name: str, rounds: Sequence[Round], planned: bool) -> list[str]:
     total = summary(rounds)
     found = []
     if total["lost"]:
-        found.append(f"{name}: {total['lost']} accepted tasks were lost")
+        found.append(f"{name}: {total['lost']} that were accepted were lost")
     if total["overlapping"]:
-        found.append(f"{name}: {total['overlapping']} tasks were executed twice at the same time")
+        found.append(f"{name}: {total['overlapping']} times there were two at the same time")
     if planned and total["duplicated"]:
         found.append(f"{name}: {total['duplicated']} tasks were executed twice, in a planned operation")
     if failed := sum(each.dag_failed for each in rounds):
@@ -122,6 +142,12 @@ def objections(name: str, rounds: Sequence[Round], planned: bool) -> list[str]:
     return found
 
 
+# What a metastore's flow makes of the same columns.
+ROWS_HEADER = [
+    "| fault | rounds | rows confirmed | found | lost | twice | two primaries at once "
+    "| write gap: median, worst | the same | DAG tasks: all, failed |",
+    "|---|---|---|---|---|---|---|---|---|---|",
+]
 HEADER = [
     "| fault | rounds | accepted | executed | lost | twice | twice at once | publish gap: median, worst "
     "| worker gap: median, worst | DAG tasks: all, failed |",
@@ -129,8 +155,10 @@ HEADER = [
 ]
 
 
-def table(results: dict[str, Sequence[Round]], titles: dict[str, str]) -> list[str]:
-    lines = list(HEADER)
+def table(
+    results: dict[str, Sequence[Round]], titles: dict[str, str], header: Sequence[str] = HEADER
+) -> list[str]:
+    lines = list(header)
     for name, rounds in results.items():
         total = summary(rounds)
 

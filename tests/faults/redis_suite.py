@@ -7,23 +7,29 @@ from __future__ import annotations
 
 import time
 
+from cut import cut_off, install_nft
+from figures import HEADER
 from lab import ROOT, Lab, wait_until
-from lab_flow import each
+from lab_flow import Flow, each
 from suite import Fault
 from test_2_verify import redis_info
 
+__all__ = ["HEADER"]
 KEY = "{airflow}:x"
 CUT_SECONDS = 30
 GONE_SECONDS = 60
 
 
+def lab() -> Lab:
+    return Lab("multi_node")
+
+
+def flow(lab: Lab) -> Flow:
+    return Flow(lab)
+
+
 def prepare(lab: Lab) -> None:
-    each(
-        lambda host: lab.host(host).run_expect(
-            [0], "nft --version || DEBIAN_FRONTEND=noninteractive apt-get install -qq nftables"
-        ),
-        lab.group("redis_cluster"),
-    )
+    install_nft(lab, lab.group("redis_cluster"))
 
 
 def owner_of(lab: Lab, avoid: str | None = None) -> tuple[str, int, str]:
@@ -85,29 +91,8 @@ def power_off_owner(lab: Lab) -> None:
 
 
 def cut_off_owner(lab: Lab) -> None:
-    """All but the way by which we reach the host is closed, in both directions, and opens by itself."""
     host, _, before = owner_of(lab)
-    connection = lab.host(host).check_output("ss -Htn state established sport = :22 | head -n 1")
-    outside = connection.split()[3].rsplit(":", 1)[0]
-    rules = [
-        "add table inet faults",
-        "add chain inet faults in { type filter hook input priority -10; policy drop; }",
-        "add chain inet faults out { type filter hook output priority -10; policy drop; }",
-        "add rule inet faults in iif lo accept",
-        f"add rule inet faults in ip saddr {outside} accept",
-        "add rule inet faults out oif lo accept",
-        f"add rule inet faults out ip daddr {outside} accept",
-    ]
-    text = "\n".join(rules)
-    lab.host(host).run_expect([0], f"cat > /run/faults.nft <<'END'\n{text}\nEND")
-    lab.host(host).run_expect(
-        [0],
-        "systemd-run --collect --unit=faults-cut sh -c "
-        f"'nft -f /run/faults.nft; sleep {CUT_SECONDS}; nft delete table inet faults'",
-    )
-    time.sleep(1)
-    assert "faults" in lab.host(host).check_output("nft list tables"), "the host was not cut off"
-    start = time.monotonic()
+    start = cut_off(lab, host, CUT_SECONDS)
     promoted(lab, before, avoid=host)
     time.sleep(max(0.0, start + CUT_SECONDS - time.monotonic()))
 

@@ -2,11 +2,13 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Makes each fault of a suite as many times as asked, under a flow of tasks, in the multi-node lab.
+"""Makes each fault of a suite as many times as asked, under a flow, in the multi-node lab.
 
-At least 20 plain Celery tasks a second flow through the cluster's own endpoints, and a DAG run goes beside
-them. Writes a table into docs/reliability.md; the last line printed is the same as JSON. Ends with 1 if a
-task was lost, executed twice at the same time, or twice at all in a planned operation.
+A flow goes through the cluster's own endpoints: plain Celery tasks for the suite redis, rows for the suite
+metastore. A DAG run goes beside it. Writes a table into docs/reliability.md; the last line printed is the
+same as JSON. Ends with 1 if something accepted was lost, if there were two at once (executions of a task,
+primaries), if a task was executed twice in a planned operation, or if a task of a DAG run did not succeed at
+the first try.
 """
 
 from __future__ import annotations
@@ -26,11 +28,12 @@ sys.path[:0] = [str(HERE), str(ROOT / "tests/lab"), str(ROOT / ".collections")]
 
 import figures
 from lab import Lab
-from lab_flow import CONCURRENCY, PER_SECOND, Flow
+from lab_flow import Flow
+from lab_writer import Writer
 from suite import Fault
 from test_4_faults import Load, put_load_dag
 
-SUITES = {"redis": "redis_suite"}
+SUITES = {"redis": "redis_suite", "metastore": "metastore_suite"}
 PAGE = ROOT / "docs/reliability.md"
 # A message that a worker lost is offered again after airflow_visibility_timeout, and has to be found.
 DRAIN_SECONDS = 180
@@ -39,7 +42,7 @@ DAG_TASKS, DAG_SECONDS = 24, 2
 QUIET_SECONDS = 4
 
 
-def make_round(lab: Lab, flow: Flow, fault: Fault, whole: Callable[[Lab], None]) -> figures.Round:
+def make_round(lab: Lab, flow: Flow | Writer, fault: Fault, whole: Callable[[Lab], None]) -> figures.Round:
     start = time.monotonic()
     flow.begin()
     try:
@@ -57,7 +60,7 @@ def make_round(lab: Lab, flow: Flow, fault: Fault, whole: Callable[[Lab], None])
     whole(lab)
     load.ended(DRAIN_SECONDS)
     failed = DAG_TASKS - load.results()["success", 1]
-    return figures.count(records, fault_at, dag_tasks=DAG_TASKS, dag_failed=failed)
+    return flow.count(records, fault_at, dag_tasks=DAG_TASKS, dag_failed=failed)
 
 
 def tell_lost(records: figures.Records, fault_at: float) -> None:
@@ -74,16 +77,15 @@ def tell_lost(records: figures.Records, fault_at: float) -> None:
         )
 
 
-def write_page(suite: str, lines: list[str], rounds: int) -> None:
+def write_page(suite: str, flow: Flow | Writer, lines: list[str], rounds: int) -> None:
     """Between two marks that stand in the page."""
     begin, end = f"<!-- faults {suite}: written by make faults -->", f"<!-- faults {suite}: end -->"
     text = PAGE.read_text(encoding="utf-8")
     head, rest = text.split(begin)
     tail = rest.split(end)[1]
     note = (
-        f"`make faults SUITE={suite} ROUNDS={rounds}`: {PER_SECOND} plain Celery tasks a second on three "
-        f"workers of {CONCURRENCY} slots each, and beside each fault a DAG run of {DAG_TASKS} tasks of "
-        f"{DAG_SECONDS} s."
+        f"`make faults SUITE={suite} ROUNDS={rounds}`: {flow.note}, and beside each fault a DAG run of "
+        f"{DAG_TASKS} tasks of {DAG_SECONDS} s."
     )
     PAGE.write_text(f"{head}{begin}\n{note}\n\n" + "\n".join(lines) + f"\n{end}{tail}", encoding="utf-8")
 
@@ -99,11 +101,11 @@ def main() -> int:
     options = parser.parse_args()
     module = importlib.import_module(SUITES[options.suite])
     faults = [fault for fault in module.FAULTS if not options.only or fault.name in options.only]
-    lab = Lab("multi_node")
+    lab = module.lab()
     if not options.keep:
         lab.playbook(ROOT / "molecule/shared/create.yml")
         lab.playbook(ROOT / "site.yml")
-    flow = Flow(lab)
+    flow = module.flow(lab)
     results: dict[str, list[figures.Round]] = {fault.name: [] for fault in faults}
     try:
         put_load_dag(lab)
@@ -119,9 +121,9 @@ def main() -> int:
         flow.stop()
         if not options.keep:
             lab.playbook(ROOT / "molecule/shared/destroy.yml")
-    table = figures.table(results, {fault.name: fault.title for fault in faults})
+    table = figures.table(results, {fault.name: fault.title for fault in faults}, module.HEADER)
     if not options.only:
-        write_page(options.suite, table, options.rounds)
+        write_page(options.suite, flow, table, options.rounds)
     objections = [
         text
         for fault in faults

@@ -148,17 +148,108 @@ def test_endpoints_listen_on_loopback_alone(lab: Lab) -> None:
                 assert sockets == [f"127.0.0.1:{port}"], f"{port} on {host}"
 
 
-def test_metastore_lets_only_airflow_in(lab: Lab) -> None:
+def test_metastore_lets_each_host_in_for_what_it_does_alone(lab: Lab) -> None:
     host = lab.group("postgres_metastore")[0]
-    rules = lab.host(host).check_output("cat /etc/postgresql/*/main/pg_hba.conf")
-    allowed = {line.split()[3] for line in rules.splitlines() if line.startswith("host")}
-    airflow = {*lab.group("airflow_master"), *lab.group("airflow_worker"), *lab.group("flower")}
-    assert allowed == {f"{lab.address(name)}/32" for name in airflow}
+    rules = lab.host(host).check_output("cat $(cd / && sudo -u postgres psql -Atc 'show hba_file')")
     assert "trust" not in rules
+    allowed: dict[tuple[str, str], set[str]] = {}
+    for line in rules.splitlines():
+        if line.startswith("host"):
+            kind, database, roles, address, method = line.split()[:5]
+            assert kind == "hostssl"
+            if method == "cert":  # Members of several among themselves.
+                continue
+            assert method == "scram-sha-256"
+            allowed.setdefault((database, roles), set()).add(address)
+    masters = {f"{lab.address(name)}/32" for name in lab.group("airflow_master")}
+    workers = {f"{lab.address(name)}/32" for name in lab.group("airflow_worker")}
+    assert allowed == {
+        ("airflow", "airflow,airflow_owner"): masters,
+        ("airflow_results", "airflow_results"): masters | workers,
+    }
     stored = lab.host(host).check_output(
-        "cd / && sudo -u postgres psql -Atc \"select rolpassword from pg_authid where rolname = 'airflow'\""
+        'cd / && sudo -u postgres psql -Atc "select rolname, left(rolpassword, 14) from pg_authid '
+        "where rolname like 'airflow%' order by rolname\""
     )
-    assert stored.startswith("SCRAM-SHA-256$")
+    assert stored.split() == [
+        "airflow|SCRAM-SHA-256$",
+        "airflow_monitor|",
+        "airflow_owner|SCRAM-SHA-256$",
+        "airflow_results|SCRAM-SHA-256$",
+    ]
+
+
+def sql(lab: Lab, host: str, secrets_file: str, variable: str, statement: str, database: str = "") -> str:
+    """What a program with the secrets of a file gets from PostgreSQL: the first row, or the error."""
+    code = (
+        "import os, sys, psycopg2\n"
+        "from sqlalchemy import make_url\n"
+        f"url = make_url(os.environ[{variable!r}].removeprefix('db+')).set(drivername='postgresql')\n"
+        f"url = url.set(database={database!r} or url.database)\n"
+        "try:\n"
+        "    link = psycopg2.connect(url.render_as_string(hide_password=False))\n"
+        "    cursor = link.cursor()\n"
+        f"    cursor.execute({statement!r})\n"
+        "    print(cursor.fetchone())\n"
+        "except psycopg2.Error as error:\n"
+        "    print(type(error).__name__, error)\n"
+    )
+    return lab.host(host).check_output(
+        "systemd-run --pipe --wait --quiet --collect --uid=airflow "
+        f"--property=EnvironmentFile={secrets_file} /opt/airflow/current/bin/python -c {shlex.quote(code)}"
+    )
+
+
+WORKERS_WAY = ("/etc/airflow/secrets.env", "AIRFLOW__CELERY__RESULT_BACKEND")
+MASTERS_WAY = ("/etc/airflow/master.env", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN")
+
+
+def test_a_workers_credentials_do_not_reach_airflows_tables(lab: Lab) -> None:
+    """What its unit hands to a worker, whatever else is on the host."""
+    worker = lab.group("airflow_worker")[0]
+    unit = lab.host(worker).check_output("systemctl cat 'airflow-worker@*'")
+    assert "EnvironmentFile=/etc/airflow/secrets.env" in unit
+    assert "master.env" not in unit
+    handed_out = lab.host(worker).file("/etc/airflow/secrets.env").content_string
+    for name in ("postgres", "postgres-owner", "fernet", "jwt", "admin"):
+        assert lab.secret(name) not in handed_out, name
+    # Its own database serves.
+    assert sql(lab, worker, *WORKERS_WAY, "SELECT count(*) >= 0 FROM celery_taskmeta") == "(True,)"
+    # Airflow's lets it not even in: neither by pg_hba.conf, nor where that would, by right.
+    assert "no pg_hba.conf entry" in sql(lab, worker, *WORKERS_WAY, "SELECT 1", database="airflow")
+    metastore = lab.host(lab.group("postgres_metastore")[0])
+    as_postgres = "cd / && sudo -u postgres psql -d airflow"
+    for statement in ("SELECT * FROM dag", "SELECT * FROM connection", "SELECT * FROM variable"):
+        told = metastore.run(f"{as_postgres} -c 'SET ROLE airflow_results' -c {shlex.quote(statement)}")
+        assert "permission denied" in told.stderr, statement
+    may = "SELECT has_database_privilege('airflow_results', 'airflow', 'CONNECT')"
+    assert metastore.check_output(f'cd / && sudo -u postgres psql -Atc "{may}"') == "f"
+
+
+def test_the_application_changes_rows_and_no_table(lab: Lab) -> None:
+    master = lab.group("airflow_master")[0]
+    assert sql(lab, master, *MASTERS_WAY, "SELECT count(*) > 0 FROM dag") == "(True,)"
+    for statement in (
+        "DROP TABLE dag",
+        "ALTER TABLE dag ADD COLUMN x int",
+        "TRUNCATE dag",
+        "CREATE TABLE x (i int)",
+        "CREATE ROLE x",
+        "SELECT rolpassword FROM pg_authid",
+        "COPY dag TO PROGRAM 'true'",
+    ):
+        assert sql(lab, master, *MASTERS_WAY, statement).startswith("InsufficientPrivilege"), statement
+    kept = lab.host(master).run(
+        f"grep -rlF {shlex.quote(lab.secret('postgres-owner'))} /etc /run /opt/airflow/lib"
+    )
+    assert kept.stdout == "", "the owner's password is kept"
+
+
+def test_who_watches_sees_figures_and_no_row(lab: Lab) -> None:
+    metastore = lab.host(lab.group("postgres_metastore")[0])
+    login = "cd / && sudo -u postgres psql -U airflow_monitor -d airflow -Atc"
+    assert int(metastore.check_output(f"{login} 'SELECT count(*) FROM pg_stat_activity'")) > 0
+    assert "permission denied" in metastore.run(f"{login} 'SELECT * FROM dag'").stderr
 
 
 def test_secrets_are_readable_by_root_alone(lab: Lab) -> None:
@@ -167,6 +258,7 @@ def test_secrets_are_readable_by_root_alone(lab: Lab) -> None:
         if "haproxy" in units_of(lab, host):
             assert machine.file("/etc/airflow/secrets.env").mode == 0o600
             assert machine.file("/etc/airflow/secrets.env").user == "root"
+            assert machine.file("/etc/airflow/master.env").exists == (host in lab.group("airflow_master"))
             assert lab.secret("redis") not in machine.file("/etc/airflow/airflow.cfg").content_string
             assert machine.file("/etc/haproxy/haproxy.cfg").mode == 0o640
         if host in lab.group("redis_cluster"):
@@ -175,7 +267,8 @@ def test_secrets_are_readable_by_root_alone(lab: Lab) -> None:
 
 
 def test_no_secret_in_a_process_list(lab: Lab) -> None:
-    secrets = [lab.secret(name) for name in ("redis", "postgres", "api", "jwt", "admin", "flower")]
+    names = ("redis", "postgres", "postgres-owner", "postgres-results", "api", "jwt", "admin", "flower")
+    secrets = [lab.secret(name) for name in names]
     for host in lab.hosts:
         processes = lab.host(host).check_output("ps -ww -eo args")
         for secret in secrets:

@@ -14,7 +14,8 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secre
 
 ROLES = Path(__file__).parents[2] / "roles"
 NAMES = sorted(path.name for path in ROLES.iterdir() if path.is_dir() and any(path.glob("*/main.yml")))
-MOST_OPTIONS = 40
+# "About 40": topology holds the ports at which all parts meet.
+MOST_OPTIONS = 44
 MOST_LINES = 100
 # airflow_common owns what all parts of Airflow share; the names in topology are those of the roles it serves.
 PREFIXES = {"airflow_common": ("airflow_",), "topology": ("airflow_broker_",)}

@@ -35,6 +35,20 @@ def test_what_was_not_accepted_counts_for_nothing() -> None:
 
 
 @pytest.mark.parametrize(
+    ("lines", "times"),
+    [
+        (["1 db1 1", "1 db1 2", "0 db1 3", "0 db2 1", "1 db2 3"], 0),  # One after the other.
+        (["1 db1 1", "1 db1 5", "0 db2 1", "1 db2 3", "1 db2 4"], 1),
+        (["1 db1 1", "1 db1 2", "0 db1 3", "1 db1 6", "1 db1 7", "1 db2 3", "1 db2 5"], 0),  # And back.
+        (["1 db1 1", "1 db1 9", "1 db2 2", "1 db2 3", "0 db2 4", "1 db2 5", "1 db2 6"], 2),
+        ([], 0),
+    ],
+)
+def test_two_primaries_at_once(lines: list[str], times: int) -> None:
+    assert figures.at_once(lines) == times
+
+
+@pytest.mark.parametrize(
     ("text", "overlapping"),
     [
         ("s 1 1\ne 1 2\ns 1 3\ne 1 4", 0),  # One after the other.
