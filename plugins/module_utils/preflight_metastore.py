@@ -60,7 +60,8 @@ def connections(cluster: dict[str, Any]) -> dict[str, int]:
         masters += pools * pool_connections(cluster, host) + RESULTS_OF_MASTER
     workers = 0
     for host in known_hosts(cluster, "airflow_worker"):
-        for worker in values_of(cluster, host).get("airflow_workers") or []:
+        listed = values_of(cluster, host).get("airflow_workers")
+        for worker in listed if isinstance(listed, list) else []:
             slots = as_integer(worker.get("concurrency")) if isinstance(worker, dict) else None
             # Each slot, and the worker itself.
             workers += (slots or 0) + 1

@@ -26,7 +26,7 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secre
     secret_problem,
 )
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_types import type_problem
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 ROLES = Path(__file__).parents[2] / "roles"
@@ -1100,6 +1100,7 @@ ANYTHING = st.recursive(
 @given(
     st.dictionaries(st.sampled_from([*GOOD_VALUES, "cluster_address", "preflight_min_memory_mib"]), ANYTHING)
 )
+@example({"airflow_workers": True})
 def test_no_value_of_a_variable_makes_the_check_itself_fail(values: dict[str, Any]) -> None:
     assert all(isinstance(problem, str) for problem in find_problems(single_node(**values)))
 
