@@ -60,6 +60,23 @@ def test_a_second_run_on_three_changes_nothing(lab: Lab, three: Path) -> None:
     assert not [line for line in output.splitlines() if " changed=" in line and " changed=0 " not in line]
 
 
+def test_a_setting_that_takes_a_restart_reaches_the_primary_last(lab: Lab, three: Path) -> None:
+    before = primary(lab)
+    load = Load(lab)
+    load.under_way(5)
+    setting = ("-e", '{"postgres_metastore_config": {"max_worker_processes": 9}}')
+    lab.playbook(ROOT / "site.yml", *lab.with_load, "-i", three, "--tags", "postgres_metastore", *setting)
+    started = {}
+    for host in HOSTS:
+        query = "cd / && sudo -u postgres psql -Atc"
+        assert lab.host(host).check_output(f"{query} 'SHOW max_worker_processes'") == "9"
+        since = "'SELECT extract(epoch FROM pg_postmaster_start_time())'"
+        started[host] = float(lab.host(host).check_output(f"{query} {since}"))
+    assert primary(lab) == before
+    assert max(started, key=lambda host: started[host]) == before
+    load.all_done(timeout=300)
+
+
 def test_the_lead_is_handed_over_under_load(lab: Lab, three: Path) -> None:
     load = Load(lab)
     load.under_way(5)
