@@ -86,6 +86,28 @@ def test_the_lead_is_handed_over_under_load(lab: Lab, three: Path) -> None:
     assert wait_until("three copies", lambda: whole(lab), timeout=60)
 
 
+def test_a_minor_upgrade_under_load(lab: Lab, three: Path) -> None:
+    """From the version that the distribution was released with to its newest update."""
+    led, server = primary(lab), lab.host("metastore1")
+    name = "postgresql-" + server.check_output("ls /usr/lib/postgresql")
+    offered = server.check_output(f"apt-cache madison {name} | awk '{{print $3}}' | sort -u -V").split()
+    if len(offered) == 1:
+        pytest.skip(f"the distribution offers {name} {offered[0]} alone")
+    install = f"DEBIAN_FRONTEND=noninteractive apt-get install -qq --allow-downgrades {name}={offered[0]}"
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda host: lab.host(host).run_expect([0], install), HOSTS))
+    load = Load(lab)
+    load.under_way(5)
+    lab.playbook(ROOT / "playbooks/metastore_upgrade.yml", "-i", three)
+    load.all_done(timeout=300)
+    assert primary(lab) not in ("", led)
+    assert wait_until("three copies", lambda: whole(lab), timeout=60)
+    newest = offered[-1].split("-")[0]
+    for host in HOSTS:
+        version = lab.host(host).check_output("cd / && sudo -u postgres psql -Atc 'SHOW server_version'")
+        assert version.split()[0] == newest
+
+
 def test_the_primary_is_lost_under_load(lab: Lab) -> None:
     # It runs Redis as well: one machine dies, with all that is on it.
     lost = primary(lab)
