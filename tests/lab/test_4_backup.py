@@ -5,10 +5,17 @@
 
 from __future__ import annotations
 
+import json
+import os
+import socket
+import subprocess
 import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from lab import ROOT, Lab, changed
+from lab import BIN, ROOT, Lab, changed, wait_until
 from test_2_verify import run_dag
 
 pytestmark = pytest.mark.topology("single_node")
@@ -104,3 +111,84 @@ def test_backups_are_verified_and_backing_up_goes_on_after_a_restore(lab: Lab) -
     counted = int(output.split("task_instance|")[1].split(",")[0])
     assert counted > TASK_INSTANCES
     assert changed(lab.playbook("site.yml")) == 0
+
+
+TLS_FRONT = """
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 60s
+    timeout server 60s
+listen s3
+    bind 127.0.0.1:9443 ssl crt /etc/airflowops/s3.pem
+    server moto {address}:{port}
+"""
+
+
+@pytest.fixture
+def object_store(lab: Lab, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """S3 as moto plays it on this machine. An HAProxy on the host speaks TLS for it, which it does badly."""
+    host = lab.host(lab.group("postgres_metastore")[0])
+    address = host.check_output("ip route show default").split()[2]
+    with socket.socket() as free:
+        free.bind((address, 0))
+        port = free.getsockname()[1]
+    pair = tmp_path / "s3.crt", tmp_path / "s3.key"
+    lab.run(
+        "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+        "-out", pair[0], "-keyout", pair[1], "-days", "2", "-subj", "/CN=s3.lab.test",
+        "-addext", "subjectAltName=DNS:s3.lab.test",
+    )  # fmt: skip
+    for path, text in {
+        "/etc/airflowops/s3.crt": pair[0].read_text(),
+        "/etc/airflowops/s3.pem": pair[0].read_text() + pair[1].read_text(),
+        "/etc/airflowops/s3.cfg": TLS_FRONT.format(address=address, port=port),
+    }.items():
+        host.run_expect([0], f"cat > {path} <<'END'\n{text}\nEND")
+    host.run_expect([0], "grep -q s3.lab.test /etc/hosts || echo 127.0.0.1 s3.lab.test >> /etc/hosts")
+    server = subprocess.Popen(
+        [BIN / "moto_server", "-H", address, "-p", str(port)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        # It would take the host's first word for a bucket.
+        env={**os.environ, "S3_IGNORE_SUBDOMAIN_BUCKETNAME": "true"},
+    )  # fmt: skip
+    host.run_expect([0], "systemd-run --collect --unit=lab-s3 haproxy -W -f /etc/airflowops/s3.cfg")
+
+    def make_bucket() -> bool:
+        request = urllib.request.Request(f"http://{address}:{port}/airflow-backups", method="PUT")
+        return urllib.request.urlopen(request, timeout=5).status == 200
+
+    try:
+        wait_until("a bucket", make_bucket, timeout=30)
+        yield {
+            "bucket": "airflow-backups",
+            "endpoint": "s3.lab.test:9443",
+            "region": "eu-central-1",
+            "key": "a-key",
+            "key_secret": "a-secret-key",
+            "uri_style": "path",
+            "ca_file": "/etc/airflowops/s3.crt",
+        }
+    finally:
+        host.run("systemctl stop lab-s3")
+        server.terminate()
+        server.wait(10)
+
+
+def test_backups_in_an_object_store_encrypted(lab: Lab, object_store: dict[str, str]) -> None:
+    settings = {
+        "postgres_metastore_backup_s3": object_store,
+        "postgres_metastore_backup_passphrase": "a passphrase of some length",
+    }
+    there = ("-e", json.dumps(settings))
+    lab.playbook("site.yml", *there, "--tags", "postgres_metastore")
+    lab.playbook(ROOT / "playbooks/backup.yml", *there, "-e", "backup=full")
+    output = " ".join(lab.playbook(ROOT / "playbooks/backup_verify.yml", *there).split())
+    assert "accepted by `airflow db check`" in output
+    shown = lab.host(lab.group("postgres_metastore")[0]).check_output(
+        "sudo -u postgres pgbackrest --stanza=airflow info"
+    )
+    assert "cipher: aes-256-cbc" in shown
+    # Back to the host's own disk, where the repository is still there.
+    lab.playbook("site.yml", "--tags", "postgres_metastore")
+    lab.playbook(ROOT / "playbooks/backup.yml")
