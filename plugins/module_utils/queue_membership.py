@@ -33,6 +33,9 @@ DEFAULT_PORTS = {
     "pyamqp": 5672,
 }
 
+# Seconds. Before it ends, kombu waits for the answer to its last BRPOP: a second, if not told otherwise.
+REDIS_OPTIONS = {"polling_interval": 0.1}
+
 # Runs under `celery_python`, Python 3.8 or later. It does not import Airflow, which takes seconds.
 PROBE = r'''
 import json, signal, socket, sys, time
@@ -321,10 +324,11 @@ def ask_celery(
 ) -> Answer:
     """Asks every worker for its queues, until the demand is met or the timeout, in seconds, is over."""
     address = broker_address(broker_url)
+    redis_options = REDIS_OPTIONS if broker_url.startswith(("redis", "sentinel")) else {}
     settings = {
         "broker_url": broker_url,
         # The bounds of the caller, if he has any, win.
-        "transport_options": {**SOCKET_TIMEOUTS, **transport_options},
+        "transport_options": {**SOCKET_TIMEOUTS, **redis_options, **transport_options},
         "demand": dict(demand),
         "timeout": timeout,
     }

@@ -154,7 +154,12 @@ def test_settings_go_through_standard_input_only(tmp_path, monkeypatch):
     assert set(environment) <= {"HOME", "LANG", "LC_ALL", "LC_CTYPE", "PATH", "TZ"}
     assert json.loads(stdin) == {
         "broker_url": URL,
-        "transport_options": {"global_keyprefix": "{x}:", "socket_connect_timeout": 5, "socket_timeout": 9},
+        "transport_options": {
+            "global_keyprefix": "{x}:",
+            "polling_interval": 0.1,
+            "socket_connect_timeout": 5,
+            "socket_timeout": 9,
+        },
         "demand": {"q1": 1},
         "timeout": 3.0,
     }
