@@ -13,6 +13,7 @@ The description is a dictionary::
                                "given": {variable: value that the inventory or the command line gives it},
                                "broker": {"own": whether it is our Redis Cluster,
                                           "problem": what is wrong with airflow_broker_url},
+                               "database": {variable: what postgres_probe found}, with airflow_database_url,
                                "certificate": which of "certificate", "private_key", "ca" are given,
                                "unknown_variables": [names with our prefix that no role knows],
                                "secrets": {secret: what is wrong with it, empty if nothing},
@@ -38,6 +39,7 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_broke
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_metastore import (
     PATRONI_PORTS,
     check_metastore,
+    uses_own_metastore,
     uses_patroni,
 )
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secrets import (
@@ -98,7 +100,7 @@ OUR_UNITS = (
     "nginx*",
 )
 
-MUST_HAVE_HOSTS = ("postgres_metastore", "airflow_master", "airflow_worker")
+MUST_HAVE_HOSTS = ("airflow_master", "airflow_worker")
 # Flower asks the broker, so it needs the way to it as well.
 USES_ENDPOINTS = (*RUNS_AIRFLOW, "flower")
 
@@ -202,7 +204,10 @@ def check_addresses(cluster: dict[str, Any], problems: Problems) -> None:
 def check_secrets(cluster: dict[str, Any], problems: Problems) -> None:
     where = f"{SECRETS_FILE}, encrypted with ansible-vault"
     needed = {
-        name: secret for name, secret in SECRETS.items() if not secret.own_broker or uses_own_broker(cluster)
+        name: secret
+        for name, secret in SECRETS.items()
+        if (not secret.own_broker or uses_own_broker(cluster))
+        and (not secret.own_metastore or uses_own_metastore(cluster))
     }
     for name, secret in needed.items():
         needed_on = known_hosts(cluster, *secret.roles)

@@ -21,6 +21,8 @@ PATRONI_PORTS = ("postgres_metastore_patroni_port", "etcd_client_port", "etcd_pe
 # Distributions that ship Patroni and etcd, by the id in os-release.
 WITH_PATRONI = ("debian", "ubuntu")
 
+# https://airflow.apache.org/docs/apache-airflow/3.3.2/installation/prerequisites.html
+OLDEST_POSTGRESQL = 13
 MAX_CONNECTIONS = 300
 # https://airflow.apache.org/docs/apache-airflow/3.3.2/configurations-ref.html#database: of each pool.
 POOL_SIZE, MAX_OVERFLOW = 5, 10
@@ -30,6 +32,61 @@ POOLS_OF_API_WORKER, POOLS_OF_THE_REST = 2, 3
 RESULTS_OF_MASTER = 8
 # Superusers' own, replicas and backups, a monitor.
 KEPT_FREE = 15
+
+
+def external(cluster: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """{host: {variable: what postgres_probe found}} of the hosts that are to use a database of the user's."""
+    return {host: entry["database"] for host, entry in cluster["hosts"].items() if entry.get("database")}
+
+
+def uses_own_metastore(cluster: dict[str, Any]) -> bool:
+    """Whether some host is to use our PostgreSQL, as is usual."""
+    runs_airflow = known_hosts(cluster, "airflow_master", "airflow_worker")
+    return not runs_airflow or any(host not in external(cluster) for host in runs_airflow)
+
+
+def check_external(cluster: dict[str, Any], problems: Problems) -> None:
+    group = cluster["roles"]["postgres_metastore"]["group"]
+    members = hosts_of(cluster, "postgres_metastore")
+    others = external(cluster)
+    if not others and not members:
+        problems.add(
+            f"The group {group} has no host: put one into it, name another group in "
+            "postgres_metastore_group, or a database in airflow_database_url"
+        )
+    if others and members:
+        problems.add(
+            f"airflow_database_url names a database, but the group {group} has hosts ({{hosts}}): empty the "
+            "group, or remove airflow_database_url to use its PostgreSQL",
+            *members,
+        )
+    elif others and uses_own_metastore(cluster):
+        problems.add("airflow_database_url is set on {hosts} alone: set it once, for all hosts", *others)
+    for host, found in others.items():
+        for name, server in found.items():
+            check_server(host, name, server, problems)
+
+
+def check_server(host: str, name: str, server: dict[str, Any], problems: Problems) -> None:
+    if server.get("problem"):
+        problems.add(
+            f"{name} cannot be used from {{hosts}}: {server['problem']}. Correct it, or let the server "
+            "accept these hosts",
+            host,
+        )
+        return
+    version = server["server_version"]
+    major = as_integer(version.split(".")[0])
+    if major is None or major < OLDEST_POSTGRESQL:
+        problems.add(
+            f"{name} leads to PostgreSQL {version}, which Airflow 3 does not support: upgrade it to "
+            f"{OLDEST_POSTGRESQL} or later, or name another server"
+        )
+    if server["read_only"]:
+        problems.add(
+            f"{name} leads to {server['server']}, which only reads: name the primary, or add "
+            "target_session_attrs=read-write and all servers"
+        )
 
 
 def uses_patroni(cluster: dict[str, Any]) -> bool:
@@ -87,6 +144,7 @@ def check_connections(cluster: dict[str, Any], problems: Problems) -> None:
 
 
 def check_metastore(cluster: dict[str, Any], problems: Problems) -> None:
+    check_external(cluster, problems)
     check_connections(cluster, problems)
     hosts = hosts_of(cluster, "postgres_metastore")
     group = cluster["roles"]["postgres_metastore"]["group"]
@@ -97,6 +155,12 @@ def check_metastore(cluster: dict[str, Any], problems: Problems) -> None:
             *hosts,
         )
     for host in known_hosts(cluster, "postgres_metastore"):
+        keeper = given(cluster, host, "postgres_metastore_backup_host")
+        if keeper and keeper not in hosts:
+            problems.add(
+                f"postgres_metastore_backup_host is {keeper}, which is no host of the group {group}: name "
+                "one of them, or leave it empty for the first"
+            )
         probe = cluster["hosts"][host].get("probe") or {}
         if len(hosts) > 1 and (probe.get("os") or {}).get("id", "debian") not in WITH_PATRONI:
             problems.add(

@@ -15,21 +15,26 @@ RUNS_AIRFLOW = ("airflow_master", "airflow_worker")
 class Secret(NamedTuple):
     """The fewest characters a secret may have, the roles that need it, the command that makes a good one.
 
-    own_broker: whether it is needed for our own Redis Cluster only.
+    own_broker, own_metastore: whether it is needed for our own Redis Cluster, or PostgreSQL, only.
     """
 
     length: int
     roles: tuple[str, ...]
     command: str = "openssl rand -base64 32 | tr '+/' '-_'"
     own_broker: bool = False
+    own_metastore: bool = False
 
 
 SECRETS = {
     "redis_cluster_password": Secret(16, ("redis_cluster",), own_broker=True),
     "redis_cluster_broker_password": Secret(16, ("redis_cluster", *RUNS_AIRFLOW, "flower"), own_broker=True),
-    "postgres_metastore_password": Secret(16, ("postgres_metastore", "airflow_master")),
-    "postgres_metastore_owner_password": Secret(16, ("postgres_metastore", "airflow_master")),
-    "postgres_metastore_results_password": Secret(16, ("postgres_metastore", *RUNS_AIRFLOW)),
+    "postgres_metastore_password": Secret(16, ("postgres_metastore", "airflow_master"), own_metastore=True),
+    "postgres_metastore_owner_password": Secret(
+        16, ("postgres_metastore", "airflow_master"), own_metastore=True
+    ),
+    "postgres_metastore_results_password": Secret(
+        16, ("postgres_metastore", *RUNS_AIRFLOW), own_metastore=True
+    ),
     "airflow_fernet_key": Secret(44, RUNS_AIRFLOW),
     "airflow_api_secret_key": Secret(16, RUNS_AIRFLOW),
     # Airflow signs with HS512, for which 64 bytes are right.

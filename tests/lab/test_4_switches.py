@@ -1,15 +1,16 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A running cluster is told to speak TLS, then to use another broker, by variables and site.yml alone."""
+"""A running cluster takes another database, TLS and another broker, by variables and site.yml alone."""
 
 from __future__ import annotations
 
 import json
 import shlex
+from urllib.parse import quote
 
 import pytest
-from lab import Lab, changed
+from lab import Lab, changed, recap
 from test_2_verify import redis_info, run_dag
 from test_4_faults import Load, load_dag
 from test_4_redis_life import process_ids
@@ -43,6 +44,44 @@ def test_a_new_value_is_taken_over_without_a_restart(lab: Lab) -> None:
     assert shown == (str(334 * 2**20), "21")
     assert process_ids(lab) == started
     assert changed(lab.playbook("site.yml", *newer)) == 0
+
+
+def another_database(lab: Lab, password: str) -> dict[str, str]:
+    """The same PostgreSQL, as if it were the user's own. Nothing listens on the first address."""
+    server = lab.address(lab.hosts[0])
+    options = (
+        f"host=127.0.0.1:9&host={server}:5432&target_session_attrs=read-write"
+        "&sslmode=verify-ca&sslrootcert=/etc/airflowops/metastore-ca.crt"
+    )
+    owner, results = quote(lab.secret("postgres-owner")), quote(lab.secret("postgres-results"))
+    logins = {
+        "airflow_database_url": f"airflow:{quote(password)}@/airflow",
+        "airflow_database_owner_url": f"airflow_owner:{owner}@/airflow",
+        "airflow_result_backend_url": f"airflow_results:{results}@/airflow_results",
+    }
+    urls = {name: f"postgresql://{login}?{options}" for name, login in logins.items()}
+    return {"postgres_metastore_group": "nobody", **urls}
+
+
+def test_another_database_that_refuses_is_told_before_a_change(lab: Lab) -> None:
+    variables = another_database(lab, "not-the-password")
+    output = lab.playbook("site.yml", "-e", json.dumps(variables), check=False)
+    told = " ".join(output.split())
+    assert "airflow_database_url cannot be used from node1" in told
+    assert "password authentication failed" in told
+    assert "not-the-password" not in output
+    assert recap(output)["node1"]["changed"] == 0
+
+
+def test_another_database_takes_over(lab: Lab) -> None:
+    host = lab.host(lab.hosts[0])
+    variables = ("-e", json.dumps(another_database(lab, lab.secret("postgres"))))
+    lab.playbook("site.yml", *variables)
+    assert run_dag(lab, "hello_world2")["state"] == "success"
+    assert host.run("ss -Hltn sport = :15432").stdout == ""
+    assert changed(lab.playbook("site.yml", *variables)) == 0
+    lab.playbook("site.yml")
+    assert run_dag(lab, "hello_world2")["state"] == "success"
 
 
 @pytest.mark.usefixtures("load_dag")

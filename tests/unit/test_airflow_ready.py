@@ -110,3 +110,23 @@ def test_the_command_returns_when_the_service_is_ready_and_not_before() -> None:
 def test_an_unknown_check_is_an_error(ready: ModuleType) -> None:
     with pytest.raises(KeyError):
         ready.main(["nonsense"])
+
+
+@pytest.mark.parametrize(
+    ("url", "libpq"),
+    [
+        (
+            "postgresql+psycopg2://u:p%2Fw@db:5433/a?sslmode=require",
+            "postgresql://u:p%2Fw@db:5433/a?sslmode=require",
+        ),
+        (
+            "postgresql+psycopg2://u:p@/a?host=h1:5433&host=h2&target_session_attrs=read-write",
+            "postgresql://u:p@/a?target_session_attrs=read-write&host=h1%2Ch2&port=5433%2C5432",
+        ),
+    ],
+)
+def test_a_url_of_sqlalchemy_as_libpq_reads_it(
+    ready: ModuleType, monkeypatch: pytest.MonkeyPatch, url: str, libpq: str
+) -> None:
+    monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", url)
+    assert ready.metastore_url() == libpq

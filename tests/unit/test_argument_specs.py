@@ -15,7 +15,7 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secre
 ROLES = Path(__file__).parents[2] / "roles"
 NAMES = sorted(path.name for path in ROLES.iterdir() if path.is_dir() and any(path.glob("*/main.yml")))
 # "About 40": topology holds the ports at which all parts meet.
-MOST_OPTIONS = 44
+MOST_OPTIONS = 45
 MOST_LINES = 100
 # airflow_common owns what all parts of Airflow share; the names in topology are those of the roles it serves.
 PREFIXES = {"airflow_common": ("airflow_",), "topology": ("airflow_broker_",)}
@@ -139,11 +139,13 @@ def test_an_option_of_two_roles_is_the_same_in_both() -> None:
 
 @pytest.mark.parametrize("role", sorted({role for secret in SECRETS.values() for role in secret.roles}))
 def test_a_role_demands_the_secrets_that_it_needs(role: str) -> None:
-    # With another broker, Airflow's parts need no password of our Redis Cluster.
+    # With another broker or database, Airflow's parts need no password of our Redis Cluster or PostgreSQL.
     needed = {
         name
         for name, secret in SECRETS.items()
-        if role in secret.roles and not (secret.own_broker and role != "redis_cluster")
+        if role in secret.roles
+        and not (secret.own_broker and role != "redis_cluster")
+        and not (secret.own_metastore and role != "postgres_metastore")
     }
     required = {name for name, option in options(role).items() if name in SECRETS and option.get("required")}
     assert required == needed

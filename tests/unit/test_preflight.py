@@ -171,7 +171,7 @@ def test_a_run_limited_to_one_host_of_a_good_cluster_is_good(cluster: Cluster, h
 # --- Groups
 
 
-@pytest.mark.parametrize("role", ["postgres_metastore", "airflow_master", "airflow_worker"])
+@pytest.mark.parametrize("role", ["airflow_master", "airflow_worker"])
 def test_empty_group(role: str) -> None:
     problem = only(make_cluster({**MULTI_NODE, role: []}))
     assert problem == f"The group {role} has no host: put one into it, or name another group in {role}_group"
@@ -212,6 +212,82 @@ def test_more_connections_than_postgresql_accepts() -> None:
     )
     cluster["hosts"]["db1"]["given"] = {"postgres_metastore_max_connections": "304"}
     assert find_problems(cluster) == []
+
+
+def test_backups_on_a_host_that_has_no_metastore() -> None:
+    cluster = with_metastores(3)
+    for host in ("db1", "db2", "db3"):
+        cluster["hosts"][host]["given"] = {"postgres_metastore_backup_host": "backup1"}
+    assert only(cluster).startswith(
+        "postgres_metastore_backup_host is backup1, which is no host of the group"
+    )
+    for host in ("db1", "db2", "db3"):
+        cluster["hosts"][host]["given"] = {"postgres_metastore_backup_host": "db2"}
+    assert find_problems(cluster) == []
+
+
+GOOD_SERVER = {"problem": "", "server": "db:5432", "server_version": "15.4 (Debian)", "read_only": False}
+
+
+def with_database(**server: Any) -> Cluster:
+    """A cluster on a database of the user's, as its masters and workers see it."""
+    cluster = make_cluster({**MULTI_NODE, "postgres_metastore": []})
+    for host in (*MULTI_NODE["airflow_master"], *MULTI_NODE["airflow_worker"]):
+        cluster["hosts"][host]["database"] = {"airflow_database_url": {**GOOD_SERVER, **server}}
+        for name in ("password", "owner_password", "results_password"):
+            cluster["hosts"][host]["secrets"][f"postgres_metastore_{name}"] = "is missing"
+    return cluster
+
+
+def test_a_database_of_the_user_needs_no_host_and_no_secret_of_ours() -> None:
+    assert find_problems(with_database()) == []
+
+
+def test_no_database_at_all() -> None:
+    problem = only(make_cluster({**MULTI_NODE, "postgres_metastore": []}))
+    assert problem.startswith("The group postgres_metastore has no host: put one into it")
+    assert "airflow_database_url" in problem
+
+
+@pytest.mark.parametrize(
+    ("server", "problem"),
+    [
+        (
+            {"problem": "db:5432: password authentication failed (28P01)"},
+            "airflow_database_url cannot be used from master1, master2, worker1, worker2, worker3: "
+            "db:5432: password authentication failed (28P01). Correct it, or let the server accept",
+        ),
+        (
+            {"server_version": "12.22"},
+            "airflow_database_url leads to PostgreSQL 12.22, which Airflow 3 does not support: upgrade it to "
+            "13 or later, or name another server",
+        ),
+        (
+            {"read_only": True},
+            "airflow_database_url leads to db:5432, which only reads: name the primary, or add "
+            "target_session_attrs=read-write and all servers",
+        ),
+    ],
+)
+def test_a_database_that_does_not_serve(server: dict[str, Any], problem: str) -> None:
+    assert only(with_database(**server)).startswith(problem)
+
+
+def test_a_database_and_hosts_for_ours() -> None:
+    cluster = with_database()
+    cluster["roles"]["postgres_metastore"]["hosts"] = ["worker1"]
+    assert find_problems(cluster)[0].startswith(
+        "airflow_database_url names a database, but the group postgres_metastore has hosts (worker1)"
+    )
+
+
+def test_a_database_for_some_hosts_alone() -> None:
+    cluster = with_database()
+    del cluster["hosts"]["worker2"]["database"]
+    assert any(
+        "airflow_database_url is set on master1, master2, worker1, worker3 alone" in problem
+        for problem in find_problems(cluster)
+    )
 
 
 def test_smaller_pools_need_fewer_connections() -> None:

@@ -26,6 +26,7 @@ import sysconfig
 import time
 import urllib.request
 from pathlib import Path
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 POLL_SECONDS = 0.25
 
@@ -49,10 +50,17 @@ def port_ready(port: str) -> bool:
 
 
 def metastore_url() -> str:
-    """The metastore's URL as libpq reads it."""
-    return os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace(
-        "postgresql+psycopg2://", "postgresql://"
-    )
+    """The metastore's URL as libpq reads it, which lists several servers in another way than SQLAlchemy."""
+    url = os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("postgresql+psycopg2://", "postgresql://")
+    parts = urlsplit(url)
+    pairs = parse_qsl(parts.query, keep_blank_values=True)
+    servers = [value.partition(":") for name, value in pairs if name == "host"]
+    if not servers:
+        return url
+    pairs = [pair for pair in pairs if pair[0] not in ("host", "port")]
+    pairs.append(("host", ",".join(host for host, _, _ in servers)))
+    pairs.append(("port", ",".join(port or "5432" for _, _, port in servers)))
+    return urlunsplit(parts._replace(query=urlencode(pairs)))
 
 
 class JobReady:

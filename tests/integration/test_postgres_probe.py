@@ -1,0 +1,160 @@
+# Copyright (c) 2026 The airflowops.cluster maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Logging in to a real PostgreSQL, in every way that it knows."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from ansible_collections.airflowops.cluster.plugins.filter.postgres import scram_verifier
+from ansible_collections.airflowops.cluster.plugins.module_utils.postgres_login import LoginError, login
+from redis_servers import free_port
+
+PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+PASSWORD = "p/w with @ and é"
+QUOTED = "p%2Fw%20with%20%40%20and%20%C3%A9"
+
+
+@dataclass
+class Server:
+    port: int
+    directory: Path
+
+    def url(self, user: str, options: str = "", *, password: str = QUOTED, database: str = "postgres") -> str:
+        return f"postgresql://{user}:{password}@127.0.0.1:{self.port}/{database}?{options}"
+
+
+def as_postgres(*command: str | Path, stdin: str = "") -> None:
+    prefix = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    done = subprocess.run(
+        [*prefix, *map(str, command)], input=stdin, capture_output=True, text=True, check=False, cwd="/"
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    if not PROGRAMS:
+        pytest.skip("PostgreSQL is not installed")
+    programs = PROGRAMS[-1]
+    # A folder that the user postgres may walk to.
+    directory = Path(tempfile.mkdtemp(prefix="postgres-probe."))
+    port = free_port("127.0.0.1")
+    try:
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+             "-keyout", directory / "tls.key", "-out", directory / "tls.crt", "-days", "2",
+             "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"],
+            check=True, capture_output=True,
+        )  # fmt: skip
+        (directory / "tls.key").chmod(0o600)
+        if os.geteuid() == 0:
+            postgres = pwd.getpwnam("postgres")
+            for path in (directory, directory / "tls.key", directory / "tls.crt"):
+                os.chown(path, postgres.pw_uid, postgres.pw_gid)
+        data = directory / "data"
+        as_postgres(programs / "initdb", "-D", data, "-A", "trust", "-U", "postgres")
+        rules = [
+            f"local all postgres trust\nhostssl all {name} 127.0.0.1/32 {method}"
+            for name, method in [("scram", "scram-sha-256"), ("hashed", "md5"), ("plain", "password")]
+        ]
+        settings = (
+            f"port = {port}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = '{directory}'\n"
+            f"ssl = on\nssl_cert_file = '{directory}/tls.crt'\nssl_key_file = '{directory}/tls.key'\n"
+        )
+        as_postgres("tee", data / "pg_hba.conf", stdin="\n".join(rules) + "\nhostnossl all bare all trust\n")
+        as_postgres("tee", "--append", data / "postgresql.conf", stdin=settings)
+        as_postgres(programs / "pg_ctl", "-D", data, "-l", directory / "log", "-w", "start")
+        try:
+            statements = [
+                f"CREATE ROLE scram LOGIN PASSWORD '{scram_verifier(PASSWORD, 'scram')}'",
+                f"SET password_encryption = 'md5'; CREATE ROLE hashed LOGIN PASSWORD '{PASSWORD}'",
+                f"CREATE ROLE plain LOGIN PASSWORD '{PASSWORD}'",
+                "CREATE ROLE bare LOGIN",
+            ]
+            as_postgres(programs / "psql", "-h", directory, "-p", str(port), "-v", "ON_ERROR_STOP=1",
+                        stdin=";\n".join(statements) + ";\n")  # fmt: skip
+            yield Server(port, directory)
+        finally:
+            as_postgres(programs / "pg_ctl", "-D", data, "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(directory)
+
+
+@pytest.mark.parametrize("user", ["scram", "hashed", "plain"])
+def test_each_kind_of_password(server: Server, user: str) -> None:
+    found = login(server.url(user, f"sslmode=verify-full&sslrootcert={server.directory}/tls.crt"), 5)
+    assert found["server"] == f"127.0.0.1:{server.port}"
+    assert int(found["server_version"].split(".")[0]) >= 13
+    assert found["read_only"] is False
+
+
+@pytest.mark.parametrize("user", ["scram", "hashed", "plain"])
+def test_a_wrong_password(server: Server, user: str) -> None:
+    with pytest.raises(LoginError, match=r"password authentication failed.*28P01") as caught:
+        login(server.url(user, password="wrong-one"), 5)
+    assert "wrong-one" not in str(caught.value)
+
+
+def test_a_database_that_is_not_there(server: Server) -> None:
+    with pytest.raises(LoginError, match="3D000"):
+        login(server.url("scram", database="nowhere"), 5)
+
+
+def test_a_host_that_is_not_let_in(server: Server) -> None:
+    with pytest.raises(LoginError, match=r"no pg_hba\.conf entry.*28000"):
+        login(server.url("nobody"), 5)
+
+
+def test_a_server_that_is_not_there() -> None:
+    port = free_port("127.0.0.1")
+    with pytest.raises(LoginError, match=f"127.0.0.1:{port}: .*refused"):
+        login(f"postgresql://u:p@127.0.0.1:{port}/airflow", 5)
+
+
+def test_a_certificate_that_nobody_vouches_for(server: Server) -> None:
+    with pytest.raises(LoginError, match=r"(?i)certificate"):
+        login(server.url("scram", "sslmode=verify-full"), 5)
+
+
+def test_the_second_server_is_asked_where_the_first_is_down(server: Server) -> None:
+    dead = free_port("127.0.0.1")
+    url = f"postgresql://scram:{QUOTED}@/postgres?host=127.0.0.1:{dead}&host=127.0.0.1:{server.port}"
+    assert login(url, 5)["server"] == f"127.0.0.1:{server.port}"
+
+
+def test_a_server_that_only_reads(server: Server) -> None:
+    programs = PROGRAMS[-1]
+    if int(programs.parent.name) < 14:
+        pytest.skip("PostgreSQL before 14 does not say so")
+    psql = (programs / "psql", "-h", server.directory, "-p", str(server.port))
+    as_postgres(*psql, "-c", "ALTER ROLE scram SET default_transaction_read_only = on")
+    try:
+        assert login(server.url("scram"), 5)["read_only"] is True
+        with pytest.raises(LoginError, match="only reads"):
+            login(server.url("scram", "target_session_attrs=read-write"), 5)
+    finally:
+        as_postgres(*psql, "-c", "ALTER ROLE scram RESET default_transaction_read_only")
+
+
+def test_the_module(server: Server) -> None:
+    """As preflight runs it: names in, no password out."""
+    urls = {"good": server.url("scram"), "bad": server.url("scram", password="wrong-one")}
+    module = ["-m", "airflowops.cluster.postgres_probe", "-a", json.dumps({"urls": urls})]
+    command = ["ansible", "localhost", "-c", "local", *module]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "28P01" in done.stdout
+    assert f"127.0.0.1:{server.port}" in done.stdout
+    assert "wrong-one" not in done.stdout
+    assert QUOTED not in done.stdout
