@@ -82,6 +82,20 @@ def test_check_mode_on_the_running_cluster(lab: Lab) -> None:
         assert lab.secret(name) not in output
 
 
+def test_the_demo_reuses_what_is_there(lab: Lab) -> None:
+    """The very script of `make demo`, on the cluster that runs."""
+    output = lab.run("tests/tools/demo", "up", lab.topology)
+    # Hosts, site.yml, sample DAGs: a recap each.
+    hosts, site, _ = (changed("PLAY RECAP" + part) for part in output.split("PLAY RECAP")[1:])
+    assert (hosts, site) == (0, 0), output[-3000:]
+    table = (lab.directory / "demo.txt").read_text()
+    assert table in output
+    for queue in ("cloudwalker_q1", "cloudwalker_q2"):
+        assert queue in table, table
+    assert table.count("success") == 11, table  # two and nine tasks
+    assert lab.url in table, table
+
+
 def test_installed_collection_from_an_empty_directory(lab: Lab, tmp_path: Path) -> None:
     """The tarball that Galaxy would serve; its dependencies are those of the PyPI package `ansible`."""
     lab.run("ansible-galaxy", "collection", "build", "--output-path", tmp_path, ROOT)
