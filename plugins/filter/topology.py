@@ -84,6 +84,17 @@ def systemd_quote(value: Any) -> str:
     return f'"{text}"'
 
 
+def unit_list(
+    names: Sequence[str],
+    files: Sequence[str] = (),
+    restart_files: Sequence[str] = (),
+    reload_files: Sequence[str] = (),
+) -> list[dict[str, Any]]:
+    """[{name, files, ...}] as the module `systemd_units` takes it, each unit with the same lists of files."""
+    lists = {"files": files, "restart_files": restart_files, "reload_files": reload_files}
+    return [{"name": name, **{key: list(value) for key, value in lists.items()}} for name in names]
+
+
 def environment_file(variables: Mapping[str, Any]) -> str:
     """A file for systemd's EnvironmentFile=, one variable a line."""
     return "".join(f"{name}={systemd_quote(value)}\n" for name, value in variables.items())
@@ -108,6 +119,7 @@ class FilterModule:
                 redis_quote,
                 redis_command,
                 systemd_quote,
+                unit_list,
                 environment_file,
                 url_quote,
             )

@@ -13,7 +13,8 @@ description:
   - Brings folders, files and symbolic links, in this order, to the wanted state.
   - M(ansible.builtin.template) costs two to six round trips a file, and these are most of the time of a run
     that changes nothing. This costs one for all files.
-  - Every content is validated before the first file is written, so that a mistake leaves all as they were.
+  - Files with O(files[].validate) come last, as they may name the others. All of them are validated before
+    the first is replaced, so that a mistake leaves what runs as it was.
   - The content is rendered by the caller, for example with P(ansible.builtin.template#lookup).
 author:
   - The airflowops.cluster maintainers (@airflowops)
@@ -210,7 +211,7 @@ def stage(module: AnsibleModule, entry: dict, content: bytes) -> str:
         rc, out, err = module.run_command(entry["validate"].replace("%s", shlex.quote(path)))
         if rc != 0:
             raise FilesError(
-                f"{entry['path']} would not be sound, no file was written. `{entry['validate']}` says: "
+                f"{entry['path']} would not be sound and was left as it is. `{entry['validate']}` says: "
                 f"{(err or out).strip()}"
             )
     return path
@@ -251,8 +252,13 @@ def run(module: AnsibleModule) -> dict:
     after = {entry["path"]: wanted_content(entry, before[entry["path"]]) for entry in files}
     to_write = [entry for entry in files if before[entry["path"]] != after[entry["path"]]]
     if not module.check_mode:
-        for entry, staged in [(entry, stage(module, entry, after[entry["path"]])) for entry in to_write]:
-            put(module, entry, staged)
+        # Those that are validated last: what they name has to be in its place.
+        for group in (
+            [entry for entry in to_write if not entry["validate"]],
+            [entry for entry in to_write if entry["validate"]],
+        ):
+            for entry, staged in [(entry, stage(module, entry, after[entry["path"]])) for entry in group]:
+                put(module, entry, staged)
     changed += [entry["path"] for entry in to_write]
     changed += [
         entry["path"] for entry in files if entry not in to_write and attributes(module, entry, entry["path"])

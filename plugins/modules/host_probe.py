@@ -16,16 +16,29 @@ description:
   - Tells in one quick call what must be known of a host before software is put on it. That is how far its
     clock is from the controller's, memory, free disk, distribution, Python versions, init system, and which
     process and systemd unit listens on which TCP port.
-  - Reads C(/proc), C(/sys/fs/cgroup) and C(/etc/os-release) only, starts no process, changes nothing, and
-    needs no gathered facts.
-  - It has no options.
+  - Reads C(/proc), C(/sys/fs/cgroup), C(/etc/os-release) and what O(digest_paths) names, starts no process,
+    changes nothing, and needs no gathered facts.
+options:
+  digest_paths:
+    description:
+      - Files and folders whose checksums are wanted. A link among them is followed; links within a folder
+        are not.
+    type: list
+    elements: path
+    default: []
+  digest_ignore:
+    description: Names of files and folders that the checksums leave out at every depth.
+    type: list
+    elements: str
+    default: []
 notes:
   - Only root may see which process holds a socket of another user. Without it RV(listening[].pid),
     RV(listening[].process) and RV(listening[].unit) stay empty for such sockets, and RV(privileged) is false.
   - The clock is compared by a plugin on the controller, which takes the times before and after the remote
     command. What the host spends on the probe itself does not add to RV(clock_uncertainty), and neither does
     the time that Ansible spends on looking for an interpreter or copying files.
-  - Does not fail where a file is missing or not readable; what it would have told is then empty or null.
+  - Does not fail where one of the system's files is missing or not readable; what it would have told is then
+    empty or null.
 attributes:
   check_mode:
     description: Can run in check mode and return the same as otherwise.
@@ -138,6 +151,11 @@ listening:
       description: The systemd unit of that process, or null where it has none.
       type: str
       sample: redis-cluster@7000.service
+digests:
+  description: Of each of O(digest_paths) the checksum in 64 hexadecimal digits, or null where nothing is.
+  returned: success
+  type: dict
+  sample: {/opt/example/data: null}
 memory_limit:
   description: The memory limit of the container that the host is, in bytes, or null where there is none.
   returned: success
@@ -190,13 +208,26 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.airflowops.cluster.plugins.module_utils.host_probe import probe
+from ansible_collections.airflowops.cluster.plugins.module_utils.path_digest import path_digest
 
 
 def main() -> None:
     start = time.time()
-    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
+    module = AnsibleModule(
+        argument_spec={
+            "digest_paths": {"type": "list", "elements": "path", "default": []},
+            "digest_ignore": {"type": "list", "elements": "str", "default": []},
+        },
+        supports_check_mode=True,
+    )
     result = probe()
-    module.exit_json(changed=False, clock_start=start, clock_end=time.time(), **result)
+    try:
+        digests = {
+            path: path_digest(path, module.params["digest_ignore"]) for path in module.params["digest_paths"]
+        }
+    except OSError as error:
+        module.fail_json(msg=f"{error.filename} cannot be read: {error.strerror}")
+    module.exit_json(changed=False, clock_start=start, clock_end=time.time(), digests=digests, **result)
 
 
 if __name__ == "__main__":

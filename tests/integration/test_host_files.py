@@ -97,17 +97,26 @@ def test_difference_of_a_file_that_may_be_shown(tmp_path: Path) -> None:
     assert (shown["before"], shown["after"]) == ("one\n", "two\n")
 
 
-def test_unsound_content_leaves_every_file_as_it_was(tmp_path: Path) -> None:
+def test_unsound_content_leaves_every_validated_file_as_it_was(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     first.write_text("old\n")
     result = write(
-        {"path": str(first), "content": "new\n"},
+        {"path": str(first), "content": "new\n", "validate": "true %s"},
         {"path": str(second), "content": "unsound\n", "validate": "grep -q sound-as-a-bell %s"},
     )
     assert result["failed"]
     assert str(second) in result["msg"]
     assert first.read_text() == "old\n"
     assert [path.name for path in tmp_path.iterdir()] == ["first"]
+
+
+def test_what_a_validated_file_names_is_there_when_it_is_validated(tmp_path: Path) -> None:
+    named = tmp_path / "named"
+    write(
+        {"path": str(tmp_path / "naming"), "content": "x\n", "validate": f"grep -q there {named} %s"},
+        {"path": str(named), "content": "there\n"},
+    )
+    assert (tmp_path / "naming").read_text() == "x\n"
 
 
 def test_validated_content_and_a_copy_of_the_old(tmp_path: Path) -> None:

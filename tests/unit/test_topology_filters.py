@@ -146,6 +146,13 @@ def test_a_slash_is_quoted_in_a_url() -> None:
     assert topology.url_quote("a/b@c:d%") == "a%2Fb%40c%3Ad%25"
 
 
+def test_units_share_their_files() -> None:
+    assert topology.unit_list(["a.service", "b.service"], files=["/etc/x"]) == [
+        {"name": "a.service", "files": ["/etc/x"], "restart_files": [], "reload_files": []},
+        {"name": "b.service", "files": ["/etc/x"], "restart_files": [], "reload_files": []},
+    ]
+
+
 # --- Documentation
 
 

@@ -1,13 +1,13 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Prepares a metastore with Airflow's own commands, all in one process: importing Airflow costs seconds each time.
+"""Prepares a metastore with Airflow's own commands, in one process: importing Airflow takes seconds.
 
     airflow_setup.py [migrate] [user]
 
-migrate: brings the schema to what this Airflow wants. user: makes the first user, an administrator, unless there is
-one of that name; AIRFLOWOPS_USER, AIRFLOWOPS_EMAIL and AIRFLOWOPS_PASSWORD are its name, address and password, so that
-no process list shows them.
+migrate: brings the schema to what this Airflow wants. user: makes the first user, an administrator, unless
+there is one of that name; AIRFLOWOPS_USER, AIRFLOWOPS_EMAIL and AIRFLOWOPS_PASSWORD are its name, address and
+password, so that no process list shows them.
 """
 
 from __future__ import annotations
