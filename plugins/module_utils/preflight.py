@@ -52,15 +52,17 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_types
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_words import (
     HIGHEST_PORT,
     Problems,
-    all_known,
     as_integer,
-    count,
     hosts_of,
     known_hosts,
     listing,
     nearest,
     setting,
     values_of,
+)
+from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_workers import (
+    check_queues,
+    check_workers,
 )
 
 PREFIXES = (
@@ -77,9 +79,6 @@ PREFIXES = (
 COMMON_PREFIXES = ("cluster_", "packages_")
 
 MIB = 1024 * 1024
-WORKER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
-# Celery takes queues as one text with commas between them.
-QUEUE_NAME = re.compile(r"[^\s,]+")
 # A machine's kernel keeps some of the memory that is built in; a machine sold as 2 GiB shows 1.8 to 1.95.
 MEMORY_KEPT_BY_KERNEL = 0.1
 PYTHONS = ("3.11", "3.12", "3.13")
@@ -286,113 +285,6 @@ def check_sections(config: Any, host: str, problems: Problems) -> None:
             "tasks safe: put your settings into airflow_celery_config, which is merged over ours",
             host,
         )
-
-
-# --- Workers and queues
-
-
-def check_workers(cluster: dict[str, Any], problems: Problems) -> dict[str, list[tuple[str, str]]]:
-    """Judges airflow_workers; returns which workers (host, name) serve which queue."""
-    served: dict[str, list[tuple[str, str]]] = {}
-    for host in known_hosts(cluster, "airflow_worker"):
-        workers = values_of(cluster, host).get("airflow_workers")
-        if not isinstance(workers, list) or not workers:
-            problems.add(
-                "airflow_workers must be a list of at least one worker on {hosts}: "
-                "for example [{name: default, queues: [default], concurrency: 8}]",
-                host,
-            )
-            continue
-        names = []
-        for number, worker in enumerate(workers, start=1):
-            if not isinstance(worker, dict):
-                mend = "give it name, queues and concurrency"
-                problems.add(
-                    f"Worker {number} of airflow_workers is not a dictionary on {{hosts}}: {mend}", host
-                )
-                continue
-            check_worker(cluster, host, number, worker, problems)
-            names.append(str(worker.get("name")))
-            queues = worker.get("queues")
-            for queue in set(map(str, queues)) if isinstance(queues, list) else ():
-                served.setdefault(queue, []).append((host, names[-1]))
-        for name, times in Counter(names).items():
-            if times > 1:
-                problems.add(
-                    f"airflow_workers names {name} {times} times on {{hosts}}: give each worker its own name",
-                    host,
-                )
-    return served
-
-
-def check_worker(
-    cluster: dict[str, Any], host: str, number: int, worker: dict[str, Any], problems: Problems
-) -> None:
-    name, queues = worker.get("name"), worker.get("queues")
-    label = f"Worker {name if isinstance(name, str) and name else number} of airflow_workers"
-    if not isinstance(name, str) or not WORKER_NAME.fullmatch(name):
-        mend = "use lower-case letters, digits, - and _, and begin with a letter or digit"
-        problems.add(f"{label} has no fit name on {{hosts}}: {mend}", host)
-    if not isinstance(queues, list) or not queues:
-        problems.add(f"{label} has no queues on {{hosts}}: list at least one", host)
-    else:
-        for queue in queues:
-            if not isinstance(queue, str) or not QUEUE_NAME.fullmatch(queue):
-                mend = "use text without commas and spaces"
-                problems.add(f"{label} has the queue {queue!r} on {{hosts}}: {mend}", host)
-    concurrency = as_integer(worker.get("concurrency"))
-    if concurrency is None or concurrency < 1:
-        problems.add(
-            f"{label} has no fit concurrency on {{hosts}}: set it to the number of its task slots, 1 or more",
-            host,
-        )
-    keys = (cluster["known_variables"].get("airflow_workers") or {}).get("options") or {}
-    for key in worker if keys else ():
-        if key not in keys:
-            hint = nearest(str(key), keys)
-            problems.add(f"{label} has the unknown key {key}{hint} on {{hosts}}: correct or remove it", host)
-
-
-def check_queues(
-    cluster: dict[str, Any], served: dict[str, list[tuple[str, str]]], problems: Problems
-) -> None:
-    needed: dict[str, int] = {}
-    for host in known_hosts(cluster, *RUNS_AIRFLOW):
-        required = values_of(cluster, host).get("airflow_required_queues")
-        if unset(required):
-            continue
-        if not isinstance(required, dict):
-            problems.add(
-                "airflow_required_queues is not a dictionary on {hosts}: "
-                "map each queue to the least number of its workers, as in {default: 2}",
-                host,
-            )
-            continue
-        for queue, least in required.items():
-            number = as_integer(least)
-            if number is None or number < 1:
-                problems.add(
-                    f"airflow_required_queues has no whole number from 1 for {queue} on {{hosts}}: "
-                    "give the least number of its workers",
-                    host,
-                )
-            else:
-                needed[str(queue)] = max(number, needed.get(str(queue), 1))
-    if not all_known(cluster, "airflow_worker") or not hosts_of(cluster, "airflow_worker"):
-        return
-    for queue, least in needed.items():
-        workers = served.get(queue, [])
-        if len(workers) < least:
-            who = listing(f"{name} on {host}" for host, name in workers)
-            problems.add(
-                f"airflow_required_queues asks for {count(least, 'worker')} on the queue {queue}, but "
-                + (
-                    f"only {len(workers)} ({who}) would serve it"
-                    if workers
-                    else f"none would serve it{nearest(queue, served)}"
-                )
-                + ": add the queue to the queues of more workers in airflow_workers, or lower the number"
-            )
 
 
 # --- Ports

@@ -15,6 +15,7 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_words
     known_hosts,
     values_of,
 )
+from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_workers import most_slots
 
 # Used where three or more hosts keep the metastore.
 PATRONI_PORTS = ("postgres_metastore_patroni_port", "etcd_client_port", "etcd_peer_port")
@@ -119,9 +120,8 @@ def connections(cluster: dict[str, Any]) -> dict[str, int]:
     for host in known_hosts(cluster, "airflow_worker"):
         listed = values_of(cluster, host).get("airflow_workers")
         for worker in listed if isinstance(listed, list) else []:
-            slots = as_integer(worker.get("concurrency")) if isinstance(worker, dict) else None
             # Each slot, and the worker itself.
-            workers += (slots or 0) + 1
+            workers += most_slots(worker) + 1
     return {"masters": masters, "workers": workers}
 
 

@@ -211,6 +211,19 @@ def same_host(one: str, other: str) -> bool:
     return one.split(".")[0] == other.split(".")[0]
 
 
+def drain_plan(
+    workers: Mapping[str, Sequence[str]], hosts: Sequence[str]
+) -> tuple[dict[str, list[str]], list[str]]:
+    """The workers of these hosts with their queues, and the queues that no other worker serves."""
+    chosen = {
+        name: list(queues)
+        for name, queues in workers.items()
+        if any(same_host(host_of(name), host) for host in hosts)
+    }
+    elsewhere = {queue for name, queues in workers.items() if name not in chosen for queue in queues}
+    return chosen, sorted({queue for queues in chosen.values() for queue in queues} - elsewhere)
+
+
 def find_missing(
     demand: Mapping[str, int],
     workers: Mapping[str, Sequence[str]],

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Celery workers that take no new task for a moment, while the broker's slot changes hands.
+"""Celery workers that take no new task: while the broker's slot changes hands, or before they are stopped.
 
 What a worker has taken and not confirmed goes back into the queue when its connection to the broker breaks,
 and is executed again. So nothing may be under way at that moment. The workers are told through Celery's
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any, NamedTuple, cast
 
 from ansible_collections.airflowops.cluster.plugins.module_utils.queue_membership import (
@@ -87,20 +87,30 @@ def ask_until(command, workers, obeyed, timeout, **arguments):
     return sorted(lacking)
 
 
+def described(worker, task):
+    """As Airflow names it; a task that is not Airflow's by its id."""
+    try:
+        instance = json.loads(task["args"][0])["ti"]
+        name = "%(dag_id)s.%(task_id)s of %(run_id)s" % instance
+    except (KeyError, IndexError, TypeError, ValueError):
+        name = task["id"]
+    return "%s on %s" % (name, worker)
+
+
 def under_way(workers):
     """Tasks that run or wait in a worker; of one that does not answer we do not know."""
     names = list(workers)
     running, reserved = ask("active", names), ask("reserved", names)
     known = all(name in running and name in reserved for name in names)
     return known, sorted(
-        task["id"] for answer in (running, reserved) for tasks in answer.values() if isinstance(tasks, list)
-        for task in tasks
+        described(worker, task) for answer in (running, reserved) for worker, tasks in answer.items()
+        if isinstance(tasks, list) for task in tasks
     )
 
 
 workers = {}
 try:
-    found = served()
+    found = served(settings["only"])
     answers = ask("airflowops_pause", list(found), seconds=settings["longest"])
     # Who does not know the command, as a worker that runs with an older configuration, is left alone.
     workers = {name: names for name, names in found.items() if "ok" in (answers.get(name) or {})}
@@ -124,7 +134,8 @@ try:
     say(state="paused", workers=workers, running=tasks)
 except Exception as error:
     say(state="error", error="%s: %s" % (type(error).__name__, error))
-sys.stdin.read()
+if sys.stdin.read().strip() == "leave":
+    workers = {}
 lacking = ask_until(
     "airflowops_resume", workers, lambda names, now: set(names) <= set(now), settings["resume_timeout"]
 )
@@ -145,12 +156,12 @@ class Paused(NamedTuple):
     """What was paused."""
 
     workers: dict[str, list[str]]  # worker -> its queues
-    running: list[str]  # ids of tasks that had not ended when the time to wait for them was over
+    running: list[str]  # tasks that had not ended when the time to wait for them was over
     unpaused: list[str]  # workers that do not know how to pause
 
 
 class WorkerPause:
-    """Pauses all workers of a broker on entry and lets them go on at the exit."""
+    """Pauses workers of a broker on entry and lets them go on at the exit, unless they are to be left so."""
 
     def __init__(
         self,
@@ -159,9 +170,11 @@ class WorkerPause:
         transport_options: Mapping[str, Any],
         drain_timeout: float,
         wait_for_quiet: Callable[[], None],
+        only: Sequence[str] | None = None,
     ) -> None:
         """`wait_for_quiet` returns when no worker waits at the broker for a message any more: one that did
-        when it was told to stop takes that message still.
+        when it was told to stop takes that message still. `only`: the workers meant, by their Celery names;
+        all of them by default.
         """
         self._wait_for_quiet = wait_for_quiet
         self._url = broker_url
@@ -174,6 +187,7 @@ class WorkerPause:
             "resume_timeout": RESUME_TIMEOUT,
             "settle": SETTLE,
             "longest": drain_timeout + LONGEST_PAUSE,
+            "only": None if only is None else list(only),
         }
         try:
             # -I: neither the working directory nor the user's site-packages can bring in another celery.
@@ -203,6 +217,10 @@ class WorkerPause:
         answer = self._hear("paused")
         self.paused = Paused(answer["workers"], answer["running"], unpaused)
         return self
+
+    def leave(self) -> None:
+        """They are stopped next: the exit leaves them paused. After a minute they go on by themselves."""
+        self._say("leave")
 
     def __exit__(self, *_: object) -> None:
         self._input.close()

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -51,10 +53,13 @@ class Place:
         self.trace.touch()
         (folder / "paused.py").write_text(APP)
 
-    def worker(self, imports: str = "airflowops_celery airflowops_broker"):
-        argv = [self.python, "-m", "celery", "-A", "paused", "worker", "-c", "2", "-n", "a@w1", "-Q", "q1,q2"]
+    def worker(
+        self, imports: str = "airflowops_celery airflowops_broker", name: str = "a@w1", queues: str = "q1,q2"
+    ):
+        argv = [self.python, "-m", "celery", "-A", "paused", "worker", "-c", "2", "-n", name, "-Q", queues]
         argv += ["--without-gossip", "--without-mingle", "-l", "info"]
-        return process(argv, self.folder / "worker.log", cwd=self.folder, env=self.environment(imports))
+        log = self.folder / ("worker.log" if name == "a@w1" else f"{name}.log")
+        return process(argv, log, cwd=self.folder, env=self.environment(imports))
 
     def environment(self, imports: str = "") -> dict[str, str]:
         return {
@@ -161,3 +166,75 @@ def test_broker_that_cannot_be_reached_is_named_without_password(place: Place) -
     ) as error, place.pause():
         pass
     assert PASSWORD not in str(error.value)
+
+
+# --- airflow_worker_drain
+
+
+def drain(place: Place, **options: object) -> dict:
+    """What the module returns, by its own interpreter, as Ansible would run it."""
+    arguments = {
+        "hosts": ["w1"],
+        "timeout": 10,
+        "broker_url": place.broker.url,
+        "broker_transport_options": OPTIONS,
+        "celery_python": place.python,
+        **options,
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "ansible_collections.airflowops.cluster.plugins.modules.airflow_worker_drain"],
+        input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    return json.loads(done.stdout)
+
+
+def test_drained_worker_finishes_and_takes_nothing_while_another_goes_on(place: Place) -> None:
+    with place.broker(), place.worker(), place.worker(name="b@w2"):
+        place.publish("q1", 2.0)
+        place.until("begun")
+        # Which of the two has it, is not known: drain both, one after the other.
+        first = drain(place)
+        assert not first.get("failed"), first
+        assert first["changed"]
+        assert first["drained"] == {"a@w1": ["q1", "q2"]}
+        assert first["unserved"] == []
+        for _ in range(4):
+            place.publish("q2")
+        place.until(*["begun", "ended"] * 5)
+        log = (place.folder / "worker.log").read_text()
+        assert "Paused for 70.0 s at the most" in log
+        assert log.count("succeeded") <= 1
+
+
+def test_time_over_names_the_task_and_lets_the_worker_go_on(place: Place) -> None:
+    with place.broker(), place.worker():
+        place.publish("q1", 4.0)
+        place.until("begun")
+        result = drain(place, timeout=0.5, allow_unserved=True)
+        assert result["failed"]
+        assert "After 0.5 s these tasks still run: " in result["msg"]
+        assert "on a@w1" in result["msg"]
+        place.publish("q2")
+        place.until("begun", "begun", "ended", "ended")
+
+
+def test_queues_that_nobody_else_serves_are_named_before_anything_happens(place: Place) -> None:
+    with place.broker(), place.worker(), place.worker(name="b@w2", queues="q1"):
+        time.sleep(3)
+        result = drain(place)
+        assert result["failed"]
+        assert result["unserved"] == ["q2"]
+        assert "No other worker serves q2: drain the hosts one after the other" in result["msg"]
+        place.publish("q2")
+        place.until("begun", "ended")
+
+
+def test_a_host_without_workers_has_nothing_to_drain(place: Place) -> None:
+    with place.broker(), place.worker():
+        time.sleep(3)
+        result = drain(place, hosts=["w9"])
+        assert (result["changed"], result["drained"]) == (False, {})

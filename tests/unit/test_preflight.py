@@ -43,6 +43,7 @@ GOOD_PROBE = {
     "pythons": ["3.11"],
     "systemd": True,
 }
+WORKER_KEYS = {"name", "queues", "concurrency", "autoscale", "environment", "memory_max", "cpu_weight"}
 GOOD_VALUES = {
     "redis_cluster_ports": [7000, 7001],
     "redis_cluster_replicas_per_master": 1,
@@ -74,7 +75,7 @@ SINGLE_NODE = {role: ["one"] for role in MULTI_NODE}
 KNOWN = {
     **{name: {} for name in GOOD_VALUES},
     "cluster_address": {},
-    "airflow_workers": {"type": "list", "options": {"concurrency": {}, "name": {}, "queues": {}}},
+    "airflow_workers": {"type": "list", "options": {key: {} for key in WORKER_KEYS}},
 }
 
 Cluster = dict[str, Any]
@@ -529,11 +530,48 @@ def test_no_list_of_workers(cluster: Cluster, value: Any) -> None:
             {"name": "a", "queues": ["q"], "concurrency": 1, "queue": "q"},
             "Worker a of airflow_workers has the unknown key queue (did you mean queues?) on worker1: ",
         ),
+        (
+            {"name": "a", "queues": ["q"], "concurrency": 1, "autoscale": {"min": 1, "max": 2}},
+            "or give it autoscale: {min: 2, max: 8} instead",
+        ),
+        (
+            {"name": "a", "queues": ["q"], "autoscale": {"min": 8, "max": 2}},
+            "Worker a of airflow_workers has no fit autoscale on worker1: give min and max",
+        ),
+        ({"name": "a", "queues": ["q"], "autoscale": {"max": 2}}, "has no fit autoscale"),
+        ({"name": "a", "queues": ["q"], "autoscale": "8,2"}, "has no fit autoscale"),
+        (
+            {"name": "a", "queues": ["q"], "concurrency": 1, "environment": {"A B": "1"}},
+            "Worker a of airflow_workers has no fit environment on worker1: map names",
+        ),
+        ({"name": "a", "queues": ["q"], "concurrency": 1, "environment": ["A=1"]}, "has no fit environment"),
+        (
+            {"name": "a", "queues": ["q"], "concurrency": 1, "memory_max": "4 GB"},
+            "Worker a of airflow_workers has no fit memory_max on worker1: give bytes with a unit, as in 4G",
+        ),
+        ({"name": "a", "queues": ["q"], "concurrency": 1, "memory_max": 512}, "has no fit memory_max"),
+        (
+            {"name": "a", "queues": ["q"], "concurrency": 1, "cpu_weight": 0},
+            "Worker a of airflow_workers has no fit cpu_weight on worker1: give a number from 1 to 10000",
+        ),
     ],
 )
 def test_bad_worker(cluster: Cluster, worker: Any, words: str) -> None:
     put(cluster, "airflow_workers", [worker], "worker1")
     assert words in only(cluster)
+
+
+def test_a_worker_with_all_that_one_can_have(cluster: Cluster) -> None:
+    worker = {
+        "name": "a",
+        "queues": ["default"],
+        "autoscale": {"min": 1, "max": "4"},
+        "environment": {"OMP_NUM_THREADS": "2"},
+        "memory_max": "4G",
+        "cpu_weight": 50,
+    }
+    put(cluster, "airflow_workers", [worker])
+    assert find_problems(cluster) == []
 
 
 def test_two_workers_of_one_name_on_a_host(cluster: Cluster) -> None:
@@ -911,7 +949,7 @@ def test_a_spec_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 def test_the_inputs_of_the_real_roles_are_known() -> None:
     known = adapter.known_variables()
-    assert sorted(known["airflow_workers"]["options"]) == ["concurrency", "name", "queues"]
+    assert set(known["airflow_workers"]["options"]) == WORKER_KEYS
     assert "preflight_min_memory_mib" in known
 
 

@@ -16,6 +16,16 @@ from ansible_collections.airflowops.cluster.plugins.module_utils import queue_me
 WORKERS = {"a@w1": ["q1"], "a@w2.example.com": ["q1", "q2"], "b@w2.example.com": ["q3"]}
 
 
+def test_the_workers_of_a_host_and_what_nobody_else_serves() -> None:
+    workers = {"a@w1.example.org": ["q1", "q2"], "b@w1.example.org": ["q1"], "a@w2": ["q1"], "a@w10": ["q3"]}
+    assert qm.drain_plan(workers, ["w1"]) == (
+        {"a@w1.example.org": ["q1", "q2"], "b@w1.example.org": ["q1"]},
+        ["q2"],
+    )
+    assert qm.drain_plan(workers, ["w1", "w2"])[1] == ["q1", "q2"]
+    assert qm.drain_plan(workers, ["w3"]) == ({}, [])
+
+
 def test_by_queue_turns_the_table_around_and_keeps_unserved_queues():
     assert qm.by_queue(WORKERS, ["q9"]) == {
         "q1": ["a@w1", "a@w2.example.com"],

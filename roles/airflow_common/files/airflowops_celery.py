@@ -1,7 +1,8 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Remote control commands of the Celery workers: take no new task for a moment, and go on.
+"""Remote control commands of the Celery workers: take no new task for a moment, and go on. Also, when memory
+runs out it is a task that ends, not the worker.
 
 Celery's own pair, cancel_consumer and add_consumer, does not serve: a worker that got both forgets its queues
 when it next loses the broker, stays connected and consumes nothing (seen with Celery 5.6.3).
@@ -10,8 +11,10 @@ when it next loses the broker, stays connected and consumes nothing (seen with C
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Any
 
+from celery.signals import worker_process_init
 from celery.utils.log import get_logger
 from celery.worker.control import control_command
 
@@ -71,3 +74,17 @@ def airflowops_resume(state: Any, **_: Any) -> dict[str, Any]:
     if names:
         logger.info("Takes tasks again from %s", ", ".join(names))
     return {"ok": names}
+
+
+# The kernel adds it to a process' share of memory, in thousandths of what there is:
+# proc_pid_oom_score_adj(5). A task's processes inherit it from their slot's.
+OOM_SCORE_OF_TASKS = 500
+
+
+@worker_process_init.connect
+def offer_to_end(**_: Any) -> None:
+    """For each of a worker's slots."""
+    try:
+        Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE_OF_TASKS), encoding="ascii")
+    except OSError as error:
+        logger.warning("A lack of memory may end the worker instead of a task: %s", error)
