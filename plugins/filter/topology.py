@@ -76,12 +76,15 @@ def redis_command(arguments: Sequence[str]) -> str:
     return wire.hex()
 
 
-def systemd_quote(value: Any) -> str:
-    """A value as systemd's EnvironmentFile= wants it: in double quotes, with what they need escaped."""
+def systemd_quote(value: Any, unit: bool = False) -> str:
+    """A value as systemd's EnvironmentFile= wants it: in double quotes, with what they need escaped.
+
+    unit: as Environment= in a unit wants it instead, where $ is but itself, and % begins a specifier.
+    """
     text = str(value)
-    for character in ("\\", '"', "`", "$"):
+    for character in ("\\", '"') if unit else ("\\", '"', "`", "$"):
         text = text.replace(character, "\\" + character)
-    return f'"{text}"'
+    return f'"{text.replace("%", "%%") if unit else text}"'
 
 
 def unit_list(

@@ -20,16 +20,20 @@ def load_dag(lab: Lab) -> None:
 
 
 def put_load_dag(lab: Lab) -> None:
-    """Puts the load DAG beside the others; the next run of site.yml removes it."""
-    source = (ROOT / "tests/lab/dags/lab_load.py").read_text()
+    put_dag(lab, "lab_load")
+
+
+def put_dag(lab: Lab, name: str) -> None:
+    """Puts a DAG of the tests beside the others; the next run of site.yml removes it."""
+    source = (ROOT / f"tests/lab/dags/{name}.py").read_text()
     for host in {*lab.group("airflow_master"), *lab.group("airflow_worker")}:
-        lab.host(host).run_expect([0], f"cat > /opt/airflow/dags/lab_load.py <<'END'\n{source}\nEND")
+        lab.host(host).run_expect([0], f"cat > /opt/airflow/dags/{name}.py <<'END'\n{source}\nEND")
     wait_until(
-        "the load DAG is known",
-        lambda: (dag := lab.airflow.find("dags/lab_load")) and not dag["is_stale"],
+        f"the DAG {name} is known",
+        lambda: (dag := lab.airflow.find(f"dags/{name}")) and not dag["is_stale"],
         timeout=90,
     )
-    lab.airflow.patch("dags/lab_load", {"is_paused": False})
+    lab.airflow.patch(f"dags/{name}", {"is_paused": False})
 
 
 class Load:

@@ -146,6 +146,10 @@ def test_a_slash_is_quoted_in_a_url() -> None:
     assert topology.url_quote("a/b@c:d%") == "a%2Fb%40c%3Ad%25"
 
 
+def test_in_a_unit_a_percent_sign_is_doubled_and_a_dollar_sign_is_itself() -> None:
+    assert topology.systemd_quote('A=50 % of $B "x" \\ `y`', unit=True) == '"A=50 %% of $B \\"x\\" \\\\ `y`"'
+
+
 def test_units_share_their_files() -> None:
     assert topology.unit_list(["a.service", "b.service"], files=["/etc/x"]) == [
         {"name": "a.service", "files": ["/etc/x"], "restart_files": [], "reload_files": []},

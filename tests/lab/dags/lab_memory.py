@@ -1,0 +1,31 @@
+"""What a worker's limits are for: a task that takes all memory, and one that tells its surroundings."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import signal
+from pathlib import Path
+
+from airflow.sdk import DAG, task
+
+with DAG(
+    dag_id="lab_memory",
+    schedule=None,
+    start_date=datetime.datetime(2026, 1, 1),
+    default_args={"retries": 0, "queue": "lab_memory"},
+):
+
+    @task
+    def hog() -> None:
+        """Takes 2 GiB. If it is still there, as in a lab whose cgroups have no memory controller, it does to
+        itself what the kernel would have done.
+        """
+        _blocks = [b"x" * (32 << 20) for _ in range(64)]
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    @task(trigger_rule="all_done")
+    def word() -> list[str]:
+        return [os.environ["LAB_WORD"], Path("/proc/self/oom_score_adj").read_text().strip()]
+
+    hog() >> word()
