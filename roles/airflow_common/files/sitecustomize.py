@@ -1,0 +1,13 @@
+# Copyright (c) 2026 The airflowops.cluster maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Python runs this at the start of each of Airflow's processes, tasks included.
+
+By default Python looks for garbage in cycles after every 700 objects that it keeps. Airflow makes hundreds of
+thousands while it starts, and they are no garbage: of the CPU time of an API server's start those looks took
+23 % (9.8 s to 7.5 s), of the other services' 20 %. With the numbers below memory grew by 2 % at most.
+"""
+
+import gc
+
+gc.set_threshold(50_000, 20, 100)
