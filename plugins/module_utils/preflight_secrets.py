@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import re
+import secrets
 from typing import Any, NamedTuple
 
 RUNS_AIRFLOW = ("airflow_master", "airflow_worker")
@@ -59,6 +60,13 @@ SEQUENCES = (
     "qwertyuiopasdfghjklzxcvbnm" * 4,
 )
 FERNET_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
+
+
+def new_secret(name: str) -> str:
+    """A strong random value that is fit for the secret, and needs no quoting in a URL."""
+    if name == "airflow_fernet_key":
+        return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+    return secrets.token_hex(64) if name == "airflow_jwt_secret" else secrets.token_urlsafe(32)
 
 
 def unset(value: Any) -> bool:

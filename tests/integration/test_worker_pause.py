@@ -5,17 +5,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import redis
 from ansible_collections.airflowops.cluster.plugins.module_utils import worker_pause
+from redis_servers import run_module
 from test_airflow_queue_membership import PASSWORD, PREFIX, Broker, celery_python, process
 
 __all__ = ["celery_python"]
@@ -172,24 +171,14 @@ def test_broker_that_cannot_be_reached_is_named_without_password(place: Place) -
 
 
 def drain(place: Place, **options: object) -> dict:
-    """What the module returns, by its own interpreter, as Ansible would run it."""
     arguments = {
         "hosts": ["w1"],
         "timeout": 10,
         "broker_url": place.broker.url,
         "broker_transport_options": OPTIONS,
         "celery_python": place.python,
-        **options,
     }
-    done = subprocess.run(
-        [sys.executable, "-m", "ansible_collections.airflowops.cluster.plugins.modules.airflow_worker_drain"],
-        input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    return json.loads(done.stdout)
+    return run_module("airflow_worker_drain", **{**arguments, **options})
 
 
 def test_drained_worker_finishes_and_takes_nothing_while_another_goes_on(place: Place) -> None:
@@ -212,7 +201,7 @@ def test_drained_worker_finishes_and_takes_nothing_while_another_goes_on(place: 
 
 def test_time_over_names_the_task_and_lets_the_worker_go_on(place: Place) -> None:
     with place.broker(), place.worker():
-        place.publish("q1", 4.0)
+        place.publish("q1", 12.0)
         place.until("begun")
         result = drain(place, timeout=0.5, allow_unserved=True)
         assert result["failed"]

@@ -1,0 +1,55 @@
+# Copyright (c) 2026 The airflowops.cluster maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: secrets_file
+short_description: Complete the encrypted file of the cluster's secrets on the controller
+version_added: 0.1.0
+description:
+  - Writes a file of variables, encrypted by ansible-vault with the password of this run, that has a strong
+    random value for each secret of the collection. What the file already holds stays as it is, comments
+    included; an unencrypted file is encrypted.
+  - No value is ever shown.
+author:
+  - The airflowops.cluster maintainers (@airflowops)
+options:
+  path:
+    description: The file, usually C(group_vars/all/secrets.yml) beside the inventory. Its folder is made.
+    type: path
+    required: true
+attributes:
+  action:
+    description: Runs on the controller alone.
+    support: full
+  check_mode:
+    description: Tells what would be added.
+    support: full
+  diff_mode:
+    description: There is nothing that might be shown.
+    support: none
+notes:
+  - Fails where a secret in the file is a placeholder or too short, naming it and not its value, and leaves
+    the file as it is.
+"""
+
+EXAMPLES = r"""
+- name: Have all secrets
+  airflowops.cluster.secrets_file:
+    path: inventories/prod/group_vars/all/secrets.yml
+"""
+
+RETURN = r"""
+added:
+  description: Names of the secrets that were added.
+  type: list
+  elements: str
+  returned: success
+  sample: [airflow_fernet_key]
+path:
+  description: The file.
+  type: str
+  returned: success
+"""
