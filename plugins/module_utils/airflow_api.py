@@ -113,6 +113,13 @@ class AirflowApi:
     def patch(self, path: str, body: Mapping[str, Any], **query: Any) -> dict[str, Any]:
         return self._call("PATCH", path, body=body, query=query)
 
+    def delete(self, path: str) -> None:
+        self._call("DELETE", path)
+
+    def log_in(self) -> None:
+        """Fails with AuthenticationError where the name or the password is not right."""
+        self._token = self._log_in()
+
     def get_all(self, path: str, key: str, **query: Any) -> list[dict[str, Any]]:
         """All entries of a paged collection, in the order of `order_by`, which must be unique."""
         entries: list[dict[str, Any]] = []
@@ -150,7 +157,9 @@ class AirflowApi:
         body: Mapping[str, Any] | None = None,
         query: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
-        url = f"{self.url}/api/v2/{path}" + (f"?{urlencode(query)}" if query else "")
+        # What begins with a slash is not of the public API: the auth manager has one of its own.
+        base = f"{self.url}{path}" if path.startswith("/") else f"{self.url}/api/v2/{path}"
+        url = base + (f"?{urlencode(query)}" if query else "")
         fresh = self._token is None
         while True:
             if self._token is None:
@@ -222,7 +231,8 @@ class AirflowApi:
         except (URLError, HTTPException, OSError, UrlsConnectionError) as error:
             raise self._connection_error(error) from None
         try:
-            answer = json.loads(text) if text else {}
+            # A removed role is answered with null.
+            answer = (json.loads(text) if text else None) or {}
         except ValueError:
             answer = None
         if not isinstance(answer, dict):
