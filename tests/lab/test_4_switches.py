@@ -46,6 +46,28 @@ def test_a_new_value_is_taken_over_without_a_restart(lab: Lab) -> None:
     assert changed(lab.playbook("site.yml", *newer)) == 0
 
 
+def test_what_is_declared_in_airflow_is_made_and_removed(lab: Lab) -> None:
+    declared = {
+        "airflow_pools": [{"name": "lab", "slots": 3}],
+        "airflow_variables": {"lab": {"a": [1, 2]}},
+        "airflow_connections": {"lab": {"conn_type": "http", "host": "h", "password": "lab-hunter-two"}},
+        "airflow_users": [
+            {"username": "ann", "password": "lab-ann-pass", "email": "ann@example.org", "roles": ["Viewer"]}
+        ],
+    }
+    arguments = ("--tags", "airflow_master", "-e", json.dumps(declared))
+    first, second = lab.playbook("site.yml", *arguments), lab.playbook("site.yml", *arguments)
+    assert (changed(first), changed(second)) == (1, 0), recap(second)
+    assert "hunter" not in first + second
+    assert "lab-ann-pass" not in first + second
+    assert lab.airflow.get("pools/lab")["slots"] == 3
+    assert lab.airflow.get("connections/lab")["host"] == "h"
+    prune = {"airflow_prune": ["pools", "variables", "connections", "users"]}
+    assert changed(lab.playbook("site.yml", "--tags", "airflow_master", "-e", json.dumps(prune))) == 1
+    assert not lab.airflow.find("pools/lab")
+    assert not lab.airflow.find("connections/lab")
+
+
 def another_database(lab: Lab, password: str) -> dict[str, str]:
     """The same PostgreSQL, as if it were the user's own. Nothing listens on the first address."""
     server = lab.address(lab.hosts[0])
