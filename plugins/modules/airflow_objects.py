@@ -51,8 +51,8 @@ options:
     type: dict
   roles:
     description:
-      - Roles of the FAB auth manager, by name. Each is a dictionary of resources with their actions, as in
-        V({DAGs: [can_read, can_edit]}).
+      - "Roles of the FAB auth manager, by name. Each is a dictionary of resources with their actions, as in
+        V({DAGs: [can_read, can_edit]})."
     type: dict
   users:
     description: Users of the FAB auth manager.
