@@ -74,6 +74,7 @@ def type_problem(value: Any, option: Mapping[str, Any]) -> tuple[str, str] | Non
         if not fits(entry, element):
             return f"has an entry that is {kind_of(entry)}", f"make each entry {WANTED[element]}"
     choices = option.get("choices")
-    if choices and value not in choices:
+    # Of a list each entry has to be one of them.
+    if choices and any(entry not in choices for entry in (value if wanted == "list" else [value])):
         return "has an unknown value", f"use {' or '.join(map(str, choices))}"
     return None

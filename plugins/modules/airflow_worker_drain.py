@@ -105,7 +105,7 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.worker_pause im
 # transport waits for up to a second at a time.
 LAST_MESSAGE = 1.5
 # Seconds in which workers answer who they are.
-ROLL_CALL = 2.0
+ROLL_CALL = 10.0
 
 
 def main() -> None:

@@ -1236,3 +1236,10 @@ def test_fingerprints_stand_for_secrets_and_leave_out_what_cannot_be_evaluated()
     assert list(prints) == ["redis_cluster_password"]
     assert prints["redis_cluster_password"]["a"] == prints["redis_cluster_password"]["b"]
     assert GOOD_SECRET not in str(prints)
+
+
+def test_each_entry_of_a_list_has_to_be_one_of_the_choices() -> None:
+    option = {"type": "list", "elements": "str", "choices": ["pools", "roles"]}
+    assert type_problem(["roles", "pools"], option) is None
+    assert type_problem([], option) is None
+    assert type_problem(["pools", "rolls"], option) == ("has an unknown value", "use pools or roles")
