@@ -227,3 +227,28 @@ def test_a_host_without_workers_has_nothing_to_drain(place: Place) -> None:
         time.sleep(3)
         result = drain(place, hosts=["w9"])
         assert (result["changed"], result["drained"]) == (False, {})
+
+
+def test_a_fork_waits_for_what_a_thread_does(place: Place) -> None:
+    """A lock that a thread holds meanwhile would stay held in the new slot."""
+    code = """
+import os, threading, time
+from airflowops_celery import between_forks
+
+held = threading.Event()
+
+def work():
+    with between_forks:
+        held.set()
+        time.sleep(1)
+
+threading.Thread(target=work).start()
+held.wait()
+begun = time.monotonic()
+child = os.fork()
+if child == 0:
+    os._exit(0 if between_forks.acquire(timeout=5) else 1)
+assert time.monotonic() - begun > 0.9, "the fork did not wait"
+assert os.waitpid(child, 0)[1] == 0, "the new process cannot get the lock"
+"""
+    subprocess.run([place.python, "-c", code], env=place.environment(), check=True, timeout=60)

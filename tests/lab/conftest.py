@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from lab import Lab
 
@@ -36,3 +38,13 @@ def lab(pytestconfig: pytest.Config) -> Lab:
 @pytest.fixture(scope="session")
 def keep(pytestconfig: pytest.Config) -> bool:
     return pytestconfig.getoption("--keep")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """With what failed come the last complaints of each host: the lab is gone when it is read."""
+    report = yield
+    lab = getattr(item, "funcargs", {}).get("lab")
+    if report.failed and lab:
+        report.sections += [(f"the journal of {host}", lab.complaints(host)) for host in lab.hosts]
+    return report

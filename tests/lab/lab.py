@@ -109,6 +109,14 @@ class Lab:
             " -o ControlPersist=60s -o ConnectTimeout=5",
         )
 
+    def complaints(self, host: str) -> str:
+        """The last of what its journal holds that sounds like trouble."""
+        words = "error|warn|fail|timed out|traceback|lost|refused"
+        result = self.host(host).run(
+            f"journalctl --since -5min -o short-iso --no-pager | grep -iE '{words}' | cut -c-250 | tail -15"
+        )
+        return result.stdout or result.stderr
+
     def podman(self, action: str, hosts: list[str], *arguments: str) -> None:
         self.run(PODMAN, action, *arguments, *(f"{self.name}-{host}" for host in hosts))
 

@@ -22,6 +22,7 @@ import threading
 import time
 from typing import Any
 
+from airflowops_celery import between_forks, pause
 from celery.signals import worker_ready, worker_shutting_down
 from celery.utils.log import get_logger
 from celery.worker import state
@@ -71,22 +72,26 @@ class Watchdog(threading.Thread):
     def run(self) -> None:
         while True:
             time.sleep(LOOK_SECONDS)
-            try:
-                # One that ends its running tasks takes no new ones, and is not to be hurried.
-                deaf_for = 0.0 if self.ending.is_set() else self.look(time.monotonic())
-                if deaf_for < self.limit:
-                    notify("WATCHDOG=1")
-                if deaf_for >= self.limit / 2 and not self.mended:
-                    self.mend(deaf_for)
-            except Exception:
-                logger.exception("The watchdog could not look")
+            with between_forks:
+                self.act()
+
+    def act(self) -> None:
+        try:
+            # One that ends its running tasks takes no new ones, and is not to be hurried.
+            deaf_for = 0.0 if self.ending.is_set() else self.look(time.monotonic())
+            if deaf_for < self.limit:
                 notify("WATCHDOG=1")
+            if deaf_for >= self.limit / 2 and not self.mended:
+                self.mend(deaf_for)
+        except Exception:
+            logger.exception("The watchdog could not look")
+            notify("WATCHDOG=1")
 
     def look(self, now: float) -> float:
         """For how long the worker has been deaf, in seconds."""
         received = sum(state.total_count.values())
         free = len(state.reserved_requests) < self.consumer.pool.num_processes
-        quiet = received == self.received and free and not paused()
+        quiet = received == self.received and free and not pause.queues
         self.received = received
         if not quiet or not self.waiting():
             self.deaf_since, self.mended = None, False
@@ -110,13 +115,6 @@ class Watchdog(threading.Thread):
         for queue in self.queues.values():
             self.consumer.app.amqp.queues.select_add(queue)
         self.consumer.call_soon(connect_anew)
-
-
-def paused() -> bool:
-    """By the command of airflowops_celery."""
-    from airflowops_celery import pause
-
-    return bool(pause.queues)
 
 
 @worker_ready.connect
