@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from typing import Any
 
+from ansible.module_utils.parsing.convert_bool import BOOLEANS
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secrets import (
     RUNS_AIRFLOW,
     unset,
@@ -31,6 +32,8 @@ QUEUE_NAME = re.compile(r"[^\s,]+")
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Of systemd's MemoryMax=: systemd.resource-control(5).
 MEMORY = re.compile(r"[1-9][0-9]*[KMGT]")
+# What needs no quotes in a unit.
+PLAIN_PATH = re.compile(r"/[^\s\"'%\\]*")
 
 
 def check_workers(cluster: dict[str, Any], problems: Problems) -> dict[str, list[tuple[str, str]]]:
@@ -130,6 +133,18 @@ def check_limits(label: str, host: str, worker: dict[str, Any], problems: Proble
     if weight is None or not 1 <= weight <= 10000:
         mend = "give a number from 1 to 10000; 100 is a unit's share by default"
         problems.add(f"{label} has no fit cpu_weight on {{hosts}}: {mend}", host)
+    check_sandbox(label, host, worker, problems)
+
+
+def check_sandbox(label: str, host: str, worker: dict[str, Any], problems: Problems) -> None:
+    if str(worker.get("sandbox", True)).lower() not in BOOLEANS:
+        problems.add(f"{label} has no fit sandbox on {{hosts}}: give true or false", host)
+    paths = worker.get("write_paths", [])
+    if not isinstance(paths, list) or not all(
+        isinstance(path, str) and PLAIN_PATH.fullmatch(path) for path in paths
+    ):
+        mend = "list absolute paths without spaces, quotes, % and backslashes"
+        problems.add(f"{label} has no fit write_paths on {{hosts}}: {mend}", host)
 
 
 def most_slots(worker: Any) -> int:

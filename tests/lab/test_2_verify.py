@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import urllib.error
 import urllib.request
@@ -64,6 +65,39 @@ def test_units_run_and_start_at_boot(lab: Lab) -> None:
 def test_no_unit_has_failed(lab: Lab) -> None:
     for host in lab.hosts:
         assert lab.host(host).check_output("systemctl --failed --plain --no-legend") == ""
+
+
+def test_units_can_do_little_more_than_they_must(lab: Lab) -> None:
+    """Those that the collection writes; 0 is nothing, 10 everything: systemd-analyze(1)."""
+    seen = 0
+    for host in lab.hosts:
+        written = lab.host(host).check_output(
+            "grep -l '^# Ansible managed' /etc/systemd/system/*.service | xargs -rn1 basename"
+        )
+        for unit in written.split():
+            if unit.endswith("@.service"):
+                unit = unit.replace("@.", "@1.")
+            text = lab.host(host).check_output(f"systemd-analyze security --no-pager {unit} | tail -1")
+            level = re.search(r"exposure level for \S+: ([0-9.]+)", text)
+            assert level, text
+            assert float(level[1]) <= 3.0, (host, text)
+            assert lab.host(host).check_output(f"systemctl show -P User {unit}") not in ("", "root")
+            seen += 1
+    assert seen >= 10
+
+
+def test_old_logs_are_removed(lab: Lab) -> None:
+    """By the rule that is there, with an age of a second in place of its days."""
+    worker = lab.host(lab.group("airflow_worker")[0])
+    folder = "/var/log/airflow/dag_id=old"
+    worker.run_expect([0], f"install -d -o airflow {folder} && touch {folder}/1.log")
+    rule = "/etc/tmpfiles.d/airflow.conf"
+    assert worker.check_output(f"grep -c ' 30d$' {rule}") == "1"
+    worker.run_expect([0], f"systemd-tmpfiles --clean {rule}")
+    assert worker.file(f"{folder}/1.log").exists
+    worker.run_expect([0], f"sleep 2; sed 's/ 30d$/ 1s/' {rule} | systemd-tmpfiles --clean -")
+    assert not worker.file(f"{folder}/1.log").exists
+    assert worker.service("systemd-tmpfiles-clean.timer").is_running
 
 
 def test_the_distributions_redis_stays_out(lab: Lab) -> None:

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
+import time
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from lab import Lab, changed, recap
+from lab import ROOT, Lab, changed, recap
 from test_2_verify import redis_info, run_dag
 from test_4_faults import Load, load_dag
 from test_4_redis_life import process_ids
@@ -18,6 +21,18 @@ from test_4_redis_life import process_ids
 __all__ = ["load_dag"]
 pytestmark = pytest.mark.topology("single_node")
 CA = "/etc/airflowops/redis-ca.crt"
+NEW_DAG = """
+import datetime
+from airflow.sdk import DAG, task
+
+with DAG(dag_id="lab_new", schedule=None, start_date=datetime.datetime(2026, 1, 1)):
+
+    @task
+    def work() -> None:
+        print("new")
+
+    work()
+"""
 TLS = ("-e", '{"redis_cluster_tls": true}')
 
 
@@ -27,6 +42,26 @@ def redis_cli(lab: Lab, arguments: str, *, user: str = "default", secret: str = 
         f"REDISCLI_AUTH={password} timeout 10 redis-cli --no-auth-warning --user {user} {arguments}"
     )
     return done.stdout + done.stderr
+
+
+def test_dags_are_deployed_in_seconds_and_a_broken_one_is_named(lab: Lab, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "roles/airflow_common/files/sample_dags", tmp_path, dirs_exist_ok=True)
+    (tmp_path / "lab_new.py").write_text(NEW_DAG)
+    (tmp_path / "lab_broken.py").write_text("import no_such_package\n")
+    arguments = ("playbooks/dags_deploy.yml", "-e", f"airflow_dags_path={tmp_path}")
+    output = " ".join(lab.playbook(*arguments, check=False).split())
+    assert "failed=1" in output
+    assert "lab_broken.py (ModuleNotFoundError: No module named 'no_such_package')" in output
+    assert "lab_new.py (" not in output
+    # No waiting: it was read before the playbook ended, and a task runs from it.
+    assert not lab.airflow.get("dags/lab_new")["is_stale"]
+    assert run_dag(lab, "lab_new")["state"] == "success"
+    (tmp_path / "lab_broken.py").unlink()
+    begun = time.monotonic()
+    assert "failed=0" in lab.playbook(*arguments)
+    assert time.monotonic() - begun < 30
+    lab.playbook("playbooks/dags_deploy.yml")
+    assert not lab.host(lab.group("airflow_worker")[0]).file("/opt/airflow/dags/lab_new.py").exists
 
 
 def test_a_new_value_is_taken_over_without_a_restart(lab: Lab) -> None:

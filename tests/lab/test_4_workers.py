@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lab import Lab, wait_until
@@ -21,6 +22,7 @@ WORKER = {
     "memory_max": "700M",
     "cpu_weight": 50,
     "environment": {"LAB_WORD": "50 % of $words"},
+    "write_paths": ["/srv/lab"],
 }
 
 
@@ -91,14 +93,16 @@ def limited(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
     variables: Path = tmp_path_factory.mktemp("limited") / "workers.json"
     workers = [*lab.variables("worker3")["airflow_workers"], WORKER]
     variables.write_text(json.dumps({"airflow_workers": workers}))
+    # Both for everyone, so that systemd alone stands in the way.
+    lab.host("worker3").run_expect([0], "install -d -m 1777 /srv /srv/lab")
     output = lab.playbook("site.yml", "--limit", "worker3", "-e", f"@{variables}", *lab.with_load)
     assert "failed=0" in output
     put_dag(lab, "lab_memory")
     yield "airflow-worker@lab.service"
     lab.host("worker3").run_expect(
         [0],
-        "systemctl disable --now airflow-worker@lab && rm /etc/systemd/system/airflow-worker@lab.service"
-        " && systemctl daemon-reload",
+        "chmod 755 /srv && systemctl disable --now airflow-worker@lab"
+        " && rm /etc/systemd/system/airflow-worker@lab.service && systemctl daemon-reload",
     )
 
 
@@ -113,15 +117,27 @@ def test_memory_ends_a_task_and_not_its_worker(lab: Lab, limited: str) -> None:
     states = {
         task["task_id"]: task["state"] for task in lab.airflow.get(f"{path}/taskInstances")["task_instances"]
     }
-    assert states == {"hog": "failed", "word": "success"}
+    assert states == {"hog": "failed", "word": "success", "places": "success"}
     assert worker.check_output(f"systemctl show -P MainPID {limited}") == before
     assert int(worker.check_output(f"systemctl show -P NRestarts {limited}")) == 0
-    value = lab.airflow.get(f"{path}/taskInstances/word/xcomEntries/return_value")["value"]
-    word, oom_score = json.loads(value) if isinstance(value, str) else value
+    word, oom_score = returned(lab, path, "word")
     assert word == WORKER["environment"]["LAB_WORD"]
     # The kernel's choice falls on tasks first.
     assert oom_score == "500"
     assert worker.check_output(f"cat /proc/{before}/oom_score_adj") == "0"
+
+
+def returned(lab: Lab, path: str, task: str) -> Any:
+    value = lab.airflow.get(f"{path}/taskInstances/{task}/xcomEntries/return_value")["value"]
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def test_tasks_write_where_they_are_let(lab: Lab, limited: str) -> None:  # noqa: ARG001 - it is there
+    run = lab.airflow.get("dags/lab_memory/dagRuns", order_by="-id")["dag_runs"][0]
+    met = returned(lab, f"dags/lab_memory/dagRuns/{run['dag_run_id']}", "places")
+    assert met == {"/tmp": "written", "/srv/lab": "written", "/srv": "Read-only file system"}
+    # Their /tmp is their own.
+    assert not lab.host("worker3").file("/tmp/lab_memory").exists
 
 
 def test_the_unit_has_what_the_inventory_says(lab: Lab, limited: str) -> None:

@@ -44,6 +44,7 @@ GOOD_PROBE = {
     "systemd": True,
 }
 WORKER_KEYS = {"name", "queues", "concurrency", "autoscale", "environment", "memory_max", "cpu_weight"}
+WORKER_KEYS |= {"sandbox", "write_paths"}
 GOOD_VALUES = {
     "redis_cluster_ports": [7000, 7001],
     "redis_cluster_replicas_per_master": 1,
@@ -554,6 +555,16 @@ def test_no_list_of_workers(cluster: Cluster, value: Any) -> None:
             {"name": "a", "queues": ["q"], "concurrency": 1, "cpu_weight": 0},
             "Worker a of airflow_workers has no fit cpu_weight on worker1: give a number from 1 to 10000",
         ),
+        (
+            {"name": "a", "queues": ["q"], "concurrency": 1, "sandbox": "maybe"},
+            "Worker a of airflow_workers has no fit sandbox on worker1: give true or false",
+        ),
+        (
+            {"name": "a", "queues": ["q"], "concurrency": 1, "write_paths": ["/srv", "data"]},
+            "Worker a of airflow_workers has no fit write_paths on worker1: list absolute paths",
+        ),
+        ({"name": "a", "queues": ["q"], "concurrency": 1, "write_paths": ["/a b"]}, "has no fit write_paths"),
+        ({"name": "a", "queues": ["q"], "concurrency": 1, "write_paths": "/srv"}, "has no fit write_paths"),
     ],
 )
 def test_bad_worker(cluster: Cluster, worker: Any, words: str) -> None:
@@ -569,6 +580,8 @@ def test_a_worker_with_all_that_one_can_have(cluster: Cluster) -> None:
         "environment": {"OMP_NUM_THREADS": "2"},
         "memory_max": "4G",
         "cpu_weight": 50,
+        "sandbox": "yes",
+        "write_paths": ["/srv/data"],
     }
     put(cluster, "airflow_workers", [worker])
     assert find_problems(cluster) == []

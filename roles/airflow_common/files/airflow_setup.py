@@ -5,11 +5,13 @@
 
     airflow_setup.py [migrate] [user]
     airflow_setup.py export
+    airflow_setup.py dags
 
 migrate: brings the schema to what this Airflow wants. user: makes the first user, an administrator, unless
 there is one of that name; AIRFLOWOPS_USER, AIRFLOWOPS_EMAIL and AIRFLOWOPS_PASSWORD are its name, address and
 password, so that no process list shows them. export: prints connections and variables in clear text, in JSON,
-as the last line, for the module airflow_objects.
+as the last line, for the module airflow_objects. dags: reads the DAG files as they are now; prints a list of
+those that cannot be imported, each with the last line of its error, in JSON, as the last line.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
 
 from airflow.__main__ import main as airflow
 
@@ -47,10 +50,28 @@ def exported(kind: str) -> object:
         return json.load(file)
 
 
+def import_errors() -> list[str]:
+    """Of files that are there: the error of one that is gone stays until the DAG processor's next look."""
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.models.errors import ParseImportError
+    from airflow.utils.session import create_session
+
+    folders = {bundle.name: bundle.path for bundle in DagBundlesManager().get_all_dag_bundles()}
+    with create_session() as session:
+        return sorted(
+            f"{error.filename} ({(error.stacktrace or 'no stack trace').strip().splitlines()[-1].strip()})"
+            for error in session.query(ParseImportError)
+            if Path(folders.get(error.bundle_name, "/"), error.filename or "").exists()
+        )
+
+
 if __name__ == "__main__":
     if sys.argv[1:] == ["export"]:
         kinds = {kind: exported(kind) for kind in ("connections", "variables")}
         print(json.dumps(kinds))
+    elif sys.argv[1:] == ["dags"]:
+        run(["dags", "reserialize"])
+        print(json.dumps(import_errors()))
     else:
         for words in [command(step) for step in sys.argv[1:]]:
             run(words)

@@ -1,4 +1,4 @@
-"""What a worker's limits are for: a task that takes all memory, and one that tells its surroundings."""
+"""What a worker's limits are for: a task that takes all memory, and two that tell their surroundings."""
 
 from __future__ import annotations
 
@@ -28,4 +28,16 @@ with DAG(
     def word() -> list[str]:
         return [os.environ["LAB_WORD"], Path("/proc/self/oom_score_adj").read_text().strip()]
 
-    hog() >> word()
+    @task(trigger_rule="all_done")
+    def places() -> dict[str, str]:
+        """What a task that writes to a place meets there."""
+        met = {}
+        for place in ("/tmp", "/srv/lab", "/srv"):
+            try:
+                Path(place, "lab_memory").write_text("here")
+                met[place] = "written"
+            except OSError as error:
+                met[place] = str(error.strerror)
+        return met
+
+    hog() >> [word(), places()]
