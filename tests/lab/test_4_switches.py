@@ -47,7 +47,7 @@ def redis_cli(lab: Lab, arguments: str, *, user: str = "default", secret: str = 
 def test_dags_are_deployed_in_seconds_and_a_broken_one_is_named(lab: Lab, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "roles/airflow_common/files/sample_dags", tmp_path, dirs_exist_ok=True)
     (tmp_path / "lab_new.py").write_text(NEW_DAG)
-    (tmp_path / "lab_broken.py").write_text("import no_such_package\n")
+    (tmp_path / "lab_broken.py").write_text("import no_such_package\nfrom airflow.sdk import DAG\n")
     arguments = ("playbooks/dags_deploy.yml", "-e", f"airflow_dags_path={tmp_path}")
     output = " ".join(lab.playbook(*arguments, check=False).split())
     assert "failed=1" in output
