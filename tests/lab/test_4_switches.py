@@ -31,7 +31,11 @@ with DAG(dag_id="lab_new", schedule=None, start_date=datetime.datetime(2026, 1, 
     def work() -> None:
         print("new")
 
-    work()
+    @task(queue="nobody", trigger_rule="all_failed")
+    def later() -> None:
+        print("never")
+
+    work() >> later()
 """
 TLS = ("-e", '{"redis_cluster_tls": true}')
 
@@ -51,12 +55,14 @@ def test_dags_are_deployed_in_seconds_and_a_broken_one_is_named(lab: Lab, tmp_pa
     arguments = ("playbooks/dags_deploy.yml", "-e", f"airflow_dags_path={tmp_path}")
     output = " ".join(lab.playbook(*arguments, check=False).split())
     assert "failed=1" in output
-    assert "lab_broken.py (ModuleNotFoundError: No module named 'no_such_package')" in output
-    assert "lab_new.py (" not in output
+    assert "lab_broken.py cannot be imported (ModuleNotFoundError: No module named 'no_such" in output
+    assert "No worker serves the queue nobody of lab_new.later: correct it" in output
+    assert "lab_new.py" not in output
     # No waiting: it was read before the playbook ended, and a task runs from it.
     assert not lab.airflow.get("dags/lab_new")["is_stale"]
     assert run_dag(lab, "lab_new")["state"] == "success"
     (tmp_path / "lab_broken.py").unlink()
+    (tmp_path / "lab_new.py").write_text(NEW_DAG.replace('queue="nobody", ', ""))
     begun = time.monotonic()
     assert "failed=0" in lab.playbook(*arguments)
     assert time.monotonic() - begun < 30

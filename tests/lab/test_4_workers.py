@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lab import Lab, wait_until
+from lab import Lab, recap, wait_until
 from test_4_faults import Load, put_dag, put_load_dag
 
 pytestmark = pytest.mark.topology("multi_node")
@@ -85,6 +85,22 @@ def test_drain_refuses_to_leave_a_queue_without_workers(lab: Lab) -> None:
     assert "No other worker serves cloudwalker_q1, cloudwalker_q2, default" in " ".join(output.split())
     output = lab.playbook("playbooks/worker_drain.yml", check=False)
     assert "--limit HOST" in output
+
+
+def test_workers_are_removed_and_come_back(lab: Lab) -> None:
+    worker = lab.host("worker3")
+    load = Load(lab, tasks=60, seconds=1)
+    load.under_way(8)
+    recaps = recap(lab.playbook("playbooks/worker_remove.yml", "--limit", "worker3"))
+    assert set(recaps) == {"worker3"}
+    assert worker.check_output("ls /etc/systemd/system | grep -c airflow-worker || true") == "0"
+    assert worker.check_output("systemctl list-units --all --plain --no-legend 'airflow-worker@*'") == ""
+    assert worker.service("airflow-task-logs").is_running
+    load.all_done(120)
+    lab.playbook("site.yml", "--limit", "worker3", *lab.with_load)
+    for unit in units(lab, "worker3"):
+        assert worker.service(unit).is_running
+        assert worker.service(unit).is_enabled
 
 
 @pytest.fixture(scope="module")

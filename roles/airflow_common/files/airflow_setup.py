@@ -10,8 +10,8 @@
 migrate: brings the schema to what this Airflow wants. user: makes the first user, an administrator, unless
 there is one of that name; AIRFLOWOPS_USER, AIRFLOWOPS_EMAIL and AIRFLOWOPS_PASSWORD are its name, address and
 password, so that no process list shows them. export: prints connections and variables in clear text, in JSON,
-as the last line, for the module airflow_objects. dags: reads the DAG files as they are now; prints a list of
-those that cannot be imported, each with the last line of its error, in JSON, as the last line.
+as the last line, for the module airflow_objects. dags: reads the DAG files as they are now; prints, in JSON,
+as the last line, {"errors": {file that cannot be imported: end of its error}, "queues": {queue: its tasks}}.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def exported(kind: str) -> object:
         return json.load(file)
 
 
-def import_errors() -> list[str]:
+def import_errors() -> dict[str, str]:
     """Of files that are there: the error of one that is gone stays until the DAG processor's next look."""
     from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.models.errors import ParseImportError
@@ -58,11 +58,26 @@ def import_errors() -> list[str]:
 
     folders = {bundle.name: bundle.path for bundle in DagBundlesManager().get_all_dag_bundles()}
     with create_session() as session:
-        return sorted(
-            f"{error.filename} ({(error.stacktrace or 'no stack trace').strip().splitlines()[-1].strip()})"
+        return {
+            error.filename: (error.stacktrace or "no stack trace").strip().splitlines()[-1].strip()
             for error in session.query(ParseImportError)
             if Path(folders.get(error.bundle_name, "/"), error.filename or "").exists()
-        )
+        }
+
+
+def queues() -> dict[str, list[str]]:
+    """Which tasks (DAG.task) of the DAGs in use go to which queue."""
+    from airflow.models.dag import DagModel
+    from airflow.models.serialized_dag import SerializedDagModel
+    from airflow.utils.session import create_session
+
+    used: dict[str, list[str]] = {}
+    with create_session() as session:
+        gone = {dag_id for (dag_id,) in session.query(DagModel.dag_id).where(DagModel.is_stale)}
+    for dag_id, dag in sorted(SerializedDagModel.read_all_dags().items()):
+        for task in dag.tasks if dag_id not in gone else []:
+            used.setdefault(task.queue, []).append(f"{dag_id}.{task.task_id}")
+    return used
 
 
 if __name__ == "__main__":
@@ -71,7 +86,7 @@ if __name__ == "__main__":
         print(json.dumps(kinds))
     elif sys.argv[1:] == ["dags"]:
         run(["dags", "reserialize"])
-        print(json.dumps(import_errors()))
+        print(json.dumps({"errors": import_errors(), "queues": queues()}))
     else:
         for words in [command(step) for step in sys.argv[1:]]:
             run(words)
