@@ -48,6 +48,17 @@ def redis_cli(lab: Lab, arguments: str, *, user: str = "default", secret: str = 
     return done.stdout + done.stderr
 
 
+def test_an_option_that_airflow_does_not_know_is_named_and_not_written(lab: Lab) -> None:
+    wrong = json.dumps({"airflow_config": {"core": {"paralelism": 64}}})
+    output = lab.playbook("site.yml", "--tags", "airflow_common", "-e", wrong, check=False)
+    assert "[core] paralelism (did you mean parallelism?): correct or remove it" in " ".join(output.split())
+    assert changed(output) == 0
+    assert (
+        "paralelism"
+        not in lab.host(lab.group("airflow_master")[0]).file("/etc/airflow/airflow.cfg").content_string
+    )
+
+
 def test_dags_are_deployed_in_seconds_and_a_broken_one_is_named(lab: Lab, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "roles/airflow_common/files/sample_dags", tmp_path, dirs_exist_ok=True)
     (tmp_path / "lab_new.py").write_text(NEW_DAG)
