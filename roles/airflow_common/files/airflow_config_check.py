@@ -5,7 +5,7 @@
 
     airflow_config_check.py RELEASE FILE
 
-RELEASE is the virtualenv of the Airflow that is to read FILE; without one there, nothing is said. What Airflow
+RELEASE is the virtualenv of the Airflow that is to read FILE; without one, nothing is said. What Airflow
 and its providers know stands in lists of their own, which are read without importing Airflow, as that takes
 seconds. A section that resembles no known one is a user's own, and so are the options of Celery's transports.
 """
