@@ -111,9 +111,10 @@ class Lab:
 
     def complaints(self, host: str) -> str:
         """The last of what its journal holds that sounds like trouble."""
-        words = "error|warn|fail|timed out|traceback|lost|refused"
+        words = "error[^s]|warn|fail|timed out|traceback|lost|refused"
         result = self.host(host).run(
-            f"journalctl --since -5min -o short-iso --no-pager | grep -iE '{words}' | cut -c-250 | tail -15"
+            f"journalctl --since -5min -o short-iso --no-pager | grep -iE '{words}' | grep -v ' ansible-'"
+            " | cut -c-250 | tail -15"
         )
         return result.stdout or result.stderr
 

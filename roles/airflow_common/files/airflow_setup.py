@@ -85,6 +85,8 @@ if __name__ == "__main__":
         kinds = {kind: exported(kind) for kind in ("connections", "variables")}
         print(json.dumps(kinds))
     elif sys.argv[1:] == ["dags"]:
+        # By default a DAG that was written within 30 s is not written again.
+        os.environ["AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL"] = "0"
         run(["dags", "reserialize"])
         print(json.dumps({"errors": import_errors(), "queues": queues()}))
     else:
