@@ -60,7 +60,7 @@ def test_second_run_from_the_checkout_changes_nothing(lab: Lab) -> None:
     assert changed(output) == 0, recap(output)
 
 
-# On two quiet cores ten hosts and a single one take 0.22 to 0.24.
+# On two quiet cores ten hosts and a single one take 0.21 to 0.23.
 SECOND_TO_FIRST = 0.25
 
 
