@@ -146,6 +146,14 @@ def read_text(path: str | Path) -> str:
         return ""
 
 
+def link_target(path: str) -> str | None:
+    """What a symbolic link points to; none where there is no link."""
+    try:
+        return os.readlink(path)
+    except OSError:
+        return None
+
+
 def socket_owners(inodes: set[str], proc: str = "/proc") -> dict[str, int]:
     """The process that holds each socket: the lowest process number other than init's, where there is one."""
     owners: dict[str, int] = {}

@@ -17,6 +17,8 @@ The description is a dictionary::
                                "certificate": which of "certificate", "private_key", "ca" are given,
                                "unknown_variables": [names with our prefix that no role knows],
                                "secrets": {secret: what is wrong with it, empty if nothing},
+                               "release": {"wanted", "in_use": versions of Airflow, "change": "upgrade" or
+                                           "rollback" in the playbooks for it, "lock_file", "lock_there"},
                                "probe": what host_probe returned}}
 
 ``hosts`` holds the hosts of this run only. With ``--limit`` it lacks some, and what needs all is not judged.
@@ -42,6 +44,7 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_metas
     uses_own_metastore,
     uses_patroni,
 )
+from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_release import check_release
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secrets import (
     RUNS_AIRFLOW,
     SECRETS,
@@ -454,6 +457,7 @@ CHECKS: tuple[Callable[[dict[str, Any], Problems], Any], ...] = (
     lambda cluster, problems: check_queues(cluster, check_workers(cluster, problems), problems),
     check_ports,
     check_probes,
+    check_release,
 )
 
 

@@ -26,6 +26,11 @@ options:
     type: list
     elements: path
     default: []
+  link_paths:
+    description: Symbolic links whose targets are wanted.
+    type: list
+    elements: path
+    default: []
   digest_ignore:
     description: Names of files and folders that the checksums leave out at every depth.
     type: list
@@ -156,6 +161,11 @@ digests:
   returned: success
   type: dict
   sample: {/opt/example/data: null}
+links:
+  description: Of each of O(link_paths) what it points to, as it stands in the link, or null where no link is.
+  returned: success
+  type: dict
+  sample: {/opt/example/current: /opt/example/versions/2}
 memory_limit:
   description: The memory limit of the container that the host is, in bytes, or null where there is none.
   returned: success
@@ -207,7 +217,7 @@ systemd:
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.airflowops.cluster.plugins.module_utils.host_probe import probe
+from ansible_collections.airflowops.cluster.plugins.module_utils.host_probe import link_target, probe
 from ansible_collections.airflowops.cluster.plugins.module_utils.path_digest import path_digest
 
 
@@ -217,6 +227,7 @@ def main() -> None:
         argument_spec={
             "digest_paths": {"type": "list", "elements": "path", "default": []},
             "digest_ignore": {"type": "list", "elements": "str", "default": []},
+            "link_paths": {"type": "list", "elements": "path", "default": []},
         },
         supports_check_mode=True,
     )
@@ -227,7 +238,10 @@ def main() -> None:
         }
     except OSError as error:
         module.fail_json(msg=f"{error.filename} cannot be read: {error.strerror}")
-    module.exit_json(changed=False, clock_start=start, clock_end=time.time(), digests=digests, **result)
+    links = {path: link_target(path) for path in module.params["link_paths"]}
+    module.exit_json(
+        changed=False, clock_start=start, clock_end=time.time(), digests=digests, links=links, **result
+    )
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from lab import ROOT, Lab, wait_until
@@ -23,9 +24,9 @@ def put_load_dag(lab: Lab) -> None:
     put_dag(lab, "lab_load")
 
 
-def put_dag(lab: Lab, name: str) -> None:
+def put_dag(lab: Lab, name: str, folder: Path = ROOT / "tests/lab/dags") -> None:
     """Puts a DAG of the tests beside the others; the next run of site.yml removes it."""
-    source = (ROOT / f"tests/lab/dags/{name}.py").read_text()
+    source = (folder / f"{name}.py").read_text()
     for host in {*lab.group("airflow_master"), *lab.group("airflow_worker")}:
         lab.host(host).run_expect([0], f"cat > /opt/airflow/dags/{name}.py <<'END'\n{source}\nEND")
     wait_until(

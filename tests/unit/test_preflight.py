@@ -95,6 +95,13 @@ def make_cluster(groups: dict[str, list[str]], **values: Any) -> Cluster:
                 "unknown_variables": [],
                 "secrets": dict.fromkeys(SECRETS, ""),
                 "probe": copy.deepcopy(GOOD_PROBE),
+                "release": {
+                    "wanted": "3.3.2",
+                    "in_use": "",
+                    "change": "",
+                    "lock_file": "/locks/airflow-3.3.2.txt",
+                    "lock_there": True,
+                },
             }
             for host in hosts
         },
@@ -1256,3 +1263,58 @@ def test_each_entry_of_a_list_has_to_be_one_of_the_choices() -> None:
     assert type_problem(["roles", "pools"], option) is None
     assert type_problem([], option) is None
     assert type_problem(["pools", "rolls"], option) == ("has an unknown value", "use pools or roles")
+
+
+# --- Airflow's version
+
+
+def in_use(cluster: Cluster, version: str, change: str = "", *, hosts: tuple[str, ...] = ()) -> Cluster:
+    for host in hosts or cluster["hosts"]:
+        cluster["hosts"][host]["release"].update(in_use=version, change=change)
+    return cluster
+
+
+@pytest.mark.parametrize(
+    ("version", "change"),
+    [
+        ("3.3.2", ""),
+        ("3.3.2", "upgrade"),
+        ("3.3.1", "upgrade"),
+        ("2.11.0", "upgrade"),
+        ("3.10.0", "rollback"),
+    ],
+)
+def test_versions_that_are_accepted(cluster: Cluster, version: str, change: str) -> None:
+    assert find_problems(in_use(cluster, version, change)) == []
+
+
+@pytest.mark.parametrize(
+    ("version", "change", "playbook"),
+    [
+        ("3.3.1", "", "airflow_upgrade"),
+        ("3.3.1", "rollback", "airflow_upgrade"),
+        ("3.10.0", "", "airflow_rollback"),
+        ("3.3.3", "upgrade", "airflow_rollback"),
+        ("3.3.2rc1", "rollback", "airflow_upgrade"),
+        ("main", "", "airflow_"),
+    ],
+)
+def test_a_version_that_is_changed_in_another_way(
+    cluster: Cluster, version: str, change: str, playbook: str
+) -> None:
+    (problem,) = find_problems(in_use(cluster, version, change, hosts=("worker1", "master2")))
+    assert f"airflow_version is 3.3.2, but Airflow {version} is in use on master2, worker1" in problem
+    assert f"airflowops.cluster.{playbook}" in problem
+    assert f'set airflow_version to "{version}"' in problem
+
+
+def test_an_upgrade_that_was_cut_off_goes_on(cluster: Cluster) -> None:
+    in_use(cluster, "3.3.2", "upgrade")
+    assert find_problems(in_use(cluster, "3.3.1", "upgrade", hosts=("worker1",))) == []
+
+
+def test_a_lock_file_that_is_not_there(cluster: Cluster) -> None:
+    for host in cluster["hosts"].values():
+        host["release"].update(lock_file="/locks/airflow-3.3.2.txt", lock_there=False)
+    (problem,) = find_problems(cluster)
+    assert "airflow_lock_file names /locks/airflow-3.3.2.txt" in problem

@@ -6,12 +6,15 @@
     airflow_setup.py [migrate] [user]
     airflow_setup.py export
     airflow_setup.py dags
+    airflow_setup.py imports
 
 migrate: brings the schema to what this Airflow wants. user: makes the first user, an administrator, unless
 there is one of that name; AIRFLOWOPS_USER, AIRFLOWOPS_EMAIL and AIRFLOWOPS_PASSWORD are its name, address and
 password, so that no process list shows them. export: prints connections and variables in clear text, in JSON,
 as the last line, for the module airflow_objects. dags: reads the DAG files as they are now; prints, in JSON,
 as the last line, {"errors": {file that cannot be imported: end of its error}, "queues": {queue: its tasks}}.
+imports: imports the DAG files and writes nothing; prints, in JSON, as the last line, {file: end of its error}
+of those that Airflow could import until now and this one, which may be another version, cannot.
 """
 
 from __future__ import annotations
@@ -65,6 +68,28 @@ def import_errors() -> dict[str, str]:
         }
 
 
+def new_import_errors() -> dict[str, str]:
+    """Of each bundle as it is, by this version of Airflow; without those that the DAG processor told of."""
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.dag_processing.dagbag import BundleDagBag
+    from airflow.utils.session import create_session
+    from sqlalchemy import text
+
+    with create_session() as session:
+        # Not by the model: the metastore may not have this version's schema yet.
+        known = {name for (name,) in session.execute(text("SELECT filename FROM import_error"))}
+    found = {}
+    for bundle in DagBundlesManager().get_all_dag_bundles():
+        bundle.initialize()
+        bag = BundleDagBag(bundle.path, bundle_path=bundle.path, bundle_name=bundle.name)
+        found.update(bag.import_errors)
+    return {
+        name: (error.strip() or "no stack trace").splitlines()[-1].strip()
+        for name, error in found.items()
+        if name not in known
+    }
+
+
 def queues() -> dict[str, list[str]]:
     """Which tasks (DAG.task) of the DAGs in use go to which queue."""
     from airflow.models.dag import DagModel
@@ -89,6 +114,8 @@ if __name__ == "__main__":
         os.environ["AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL"] = "0"
         run(["dags", "reserialize"])
         print(json.dumps({"errors": import_errors(), "queues": queues()}))
+    elif sys.argv[1:] == ["imports"]:
+        print(json.dumps(new_import_errors()))
     else:
         for words in [command(step) for step in sys.argv[1:]]:
             run(words)

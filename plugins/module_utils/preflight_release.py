@@ -1,0 +1,51 @@
+# Copyright (c) 2026 The airflowops.cluster maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is wrong with Airflow's version. The cluster's description is that of `preflight`."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secrets import RUNS_AIRFLOW
+from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_words import Problems, known_hosts
+
+
+def check_release(cluster: dict[str, Any], problems: Problems) -> None:
+    """A change of version has an order of its own, which the playbooks made for it keep."""
+    for host in known_hosts(cluster, *RUNS_AIRFLOW, "flower"):
+        release = cluster["hosts"][host].get("release")
+        # What is no text is told of where types are judged.
+        if not release or not isinstance(release["wanted"], str):
+            continue
+        wanted, in_use = release["wanted"], release["in_use"]
+        if not release["lock_there"]:
+            problems.add(
+                f"airflow_lock_file names {release['lock_file']}, which the controller has not: the "
+                "collection carries lock files for some versions of Airflow; for another make one with "
+                "`uv pip compile --universal --generate-hashes`"
+            )
+        kind = kind_of_change(in_use, wanted)
+        if kind and kind != release["change"]:
+            problems.add(
+                f"airflow_version is {wanted}, but Airflow {in_use} is in use on {{hosts}}: run the playbook "
+                f"airflowops.cluster.airflow_{kind}, which changes it without losing a task, or set "
+                f'airflow_version to "{in_use}"',
+                host,
+            )
+
+
+def kind_of_change(in_use: str, wanted: str) -> str:
+    """`upgrade`, `rollback`, or nothing where there is none to be made; `in_use` is empty on a new host."""
+    if not in_use or in_use == wanted:
+        return ""
+    return "upgrade" if order(wanted) > order(in_use) else "rollback"
+
+
+def order(version: str) -> tuple[tuple[int, ...], bool, str]:
+    """3.3.2rc1 comes before 3.3.2, and 3.9 before 3.10."""
+    found = re.match(r"[0-9]+(?:\.[0-9]+)*", version)
+    numbers = found.group() if found else ""
+    rest = version[len(numbers) :]
+    return tuple(int(number) for number in numbers.split(".") if number), not rest, rest
