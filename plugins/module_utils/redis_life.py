@@ -352,11 +352,10 @@ class _Planner:
         wanted = max(MINIMUM_MASTERS, len(listed) // (self.request.replicas_per_master + 1))
         shards = [part for part in self.parts.values() if part.slots and (part.listed or self.request.prune)]
         # Before anything else: who is adopted is no choice for the shard that it comes from.
-        adopted = {
-            shard.id: self.adopt(shard)
-            for shard in shards
-            if shard.slots & self.request.pinned and not self.leaders_of(shard)
-        }
+        adopted: dict[str, list[_Part]] = {}
+        for shard in shards:
+            if shard.slots & self.request.pinned and not self.leaders_of(shard):
+                adopted[shard.id] = self.adopt(shard, [heir for heirs in adopted.values() for heir in heirs])
         choices = {shard.id: adopted.get(shard.id) or self.leaders_of(shard) for shard in shards}
         able = [shard for shard in shards if choices[shard.id]]
         able.sort(
@@ -396,9 +395,11 @@ class _Planner:
         share = next(n for n in range(1, wanted + 1) if sum(min(n, cap) for cap in caps.values()) >= wanted)
         return {domain: min(share, cap) for domain, cap in caps.items()}
 
-    def adopt(self, shard: _Part) -> list[_Part]:
-        """A listed replica for a pinned shard that would else have to be moved, slot by slot."""
-        able = [part for part in self.listed if not part.slots and part.master is not None]
+    def adopt(self, shard: _Part, taken: Sequence[_Part]) -> list[_Part]:
+        """A listed replica for a pinned shard that would else have to be moved, slot by slot; none twice."""
+        able = [
+            part for part in self.listed if not part.slots and part.master is not None and part not in taken
+        ]
         if not able:
             return []
         heir = max(able, key=lambda part: (len(self.followers(part.master or "")), -part.order))

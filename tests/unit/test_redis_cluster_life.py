@@ -131,6 +131,18 @@ def test_two_hosts_join_and_take_their_share_without_the_pinned_slot() -> None:
     assert actions(plan)["failover"] == actions(plan)["reset"] == 0
 
 
+def test_two_pinned_shards_whose_hosts_leave_do_not_get_one_heir() -> None:
+    """Of the hosts that stay one node alone is a replica, and not of either."""
+    state = state_of(added(formed(*"aabbcc"), *"ddee"))
+    for step in life.make_life_plan(state, life.Request()).steps:
+        state = life.after(state, step)
+        if isinstance(step, life.Meet):
+            break
+    request = life.Request(prune=True, pinned=frozenset({0, 5462}))
+    state = state_of(list(state.nodes), set("cde"))
+    check_end(state, request, life.make_life_plan(state, request))
+
+
 def test_two_hosts_leave_and_the_pinned_slot_moves_by_failover() -> None:
     grown = state_of(added(formed(*SIX), "d", "d", "e", "e"))
     grown = life.predict(grown, life.make_life_plan(grown, GENTLE))
