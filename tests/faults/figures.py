@@ -11,6 +11,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+# Seconds, in place of a time that never came.
+NEVER = 9999.0
+
 
 @dataclass
 class Records:
@@ -20,6 +23,8 @@ class Records:
     # Task -> when its executions began and ended, in the order in which they were noted.
     begun: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     ended: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    # Task -> when an execution was killed.
+    killed: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     @classmethod
     def of(cls, lines: Iterable[str]) -> Records:
@@ -32,6 +37,8 @@ class Records:
                 records.begun[number].append(float(moment))
             elif kind == "e":
                 records.ended[number].append(float(moment))
+            elif kind == "k":
+                records.killed[number].append(float(moment))
             else:
                 raise ValueError(f"not a record: {line!r}")
         return records
@@ -54,6 +61,8 @@ class Round:
     worker_gap: float
     dag_tasks: int = 0
     dag_failed: int = 0
+    # From the fault until the last of the tasks that it killed ran again.
+    again: float = 0.0
 
 
 def count(records: Records, fault_at: float, dag_tasks: int = 0, dag_failed: int = 0) -> Round:
@@ -65,7 +74,12 @@ def count(records: Records, fault_at: float, dag_tasks: int = 0, dag_failed: int
         lost=len(records.outstanding()),
         duplicated=sum(1 for number in accepted if len(records.begun.get(number, ())) > 1),
         overlapping=sum(
-            1 for number in accepted if overlaps(records.begun.get(number, ()), records.ended.get(number, ()))
+            1
+            for number in accepted
+            if overlaps(
+                records.begun.get(number, ()),
+                [*records.ended.get(number, ()), *records.killed.get(number, ())],
+            )
         ),
         publish_gap=longest_gap(accepted.values(), fault_at),
         worker_gap=longest_gap(itertools.chain.from_iterable(records.begun.values()), fault_at),
@@ -105,6 +119,15 @@ def at_once(lines: Iterable[str]) -> int:
     )
 
 
+def again(records: Records, fault_at: float) -> float:
+    """Of tasks that were killed: when the last of them ran again."""
+    ran = [
+        min((moment for moment in records.begun[number] if moment > times[-1]), default=fault_at + NEVER)
+        for number, times in records.killed.items()
+    ]
+    return max(ran) - fault_at if ran else 0.0
+
+
 def longest_gap(moments: Iterable[float], since: float) -> float:
     ordered = sorted(moments)
     return max(
@@ -122,10 +145,17 @@ def summary(rounds: Sequence[Round]) -> dict[str, float | int]:
         },
         "gap_s_median": round(statistics.median(gaps), 2),
         "gap_s_max": round(max(gaps), 2),
+        "again_s_max": round(max(each.again for each in rounds), 2),
     }
 
 
-def objections(name: str, rounds: Sequence[Round], planned: bool) -> list[str]:
+def objections(
+    name: str,
+    rounds: Sequence[Round],
+    planned: bool,
+    most_gap: float | None = None,
+    most_again: float | None = None,
+) -> list[str]:
     """What may not be, in words."""
     total = summary(rounds)
     found = []
@@ -137,6 +167,11 @@ def objections(name: str, rounds: Sequence[Round], planned: bool) -> list[str]:
         found.append(f"{name}: {total['duplicated']} tasks were executed twice, in a planned operation")
     if failed := sum(each.dag_failed for each in rounds):
         found.append(f"{name}: {failed} tasks of DAG runs did not succeed at the first try")
+    if most_gap is not None and total["gap_s_max"] > most_gap:
+        found.append(f"{name}: a gap of {total['gap_s_max']} s, more than {most_gap:g} s")
+    latest = max(each.again for each in rounds)
+    if most_again is not None and not 0 < latest <= most_again:
+        found.append(f"{name}: what was killed ran again after {latest:.0f} s, not within {most_again:g} s")
     if not total["accepted"]:
         found.append(f"{name}: no task was accepted")
     return found
@@ -147,6 +182,12 @@ ROWS_HEADER = [
     "| fault | rounds | rows confirmed | found | lost | twice | two primaries at once "
     "| write gap: median, worst | the same | DAG tasks: all, failed |",
     "|---|---|---|---|---|---|---|---|---|---|",
+]
+# What a flow of DAG runs makes of them, and one more.
+RUNS_HEADER = [
+    "| fault | rounds | tasks accepted | executed | lost | twice | twice at once | API gap: median, worst "
+    "| task gap: median, worst | DAG runs: all, failed | killed tasks ran again: median, worst |",
+    "|---|---|---|---|---|---|---|---|---|---|---|",
 ]
 HEADER = [
     "| fault | rounds | accepted | executed | lost | twice | twice at once | publish gap: median, worst "
@@ -174,5 +215,7 @@ def table(
             gap("worker_gap"),
             f"{sum(each.dag_tasks for each in rounds)}, {sum(each.dag_failed for each in rounds)}",
         ]
+        if header == RUNS_HEADER:
+            cells.append(gap("again") if any(each.again for each in rounds) else "none was")
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     return lines

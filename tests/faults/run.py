@@ -5,10 +5,11 @@
 """Makes each fault of a suite as many times as asked, under a flow, in the multi-node lab.
 
 A flow goes through the cluster's own endpoints: plain Celery tasks for the suite redis, rows for the suite
-metastore. A DAG run goes beside it. Writes a table into docs/reliability.md; the last line printed is the
-same as JSON. Ends with 1 if something accepted was lost, if there were two at once (executions of a task,
-primaries), if a task was executed twice in a planned operation, or if a task of a DAG run did not succeed at
-the first try.
+metastore, each with a DAG run beside it; DAG runs for the suite airflow. Writes a table into
+docs/reliability.md; the last line printed is the same as JSON. Ends with 1 if something accepted was lost, if
+there were two at once (executions of a task, primaries), if a task was executed twice in a planned operation,
+if a task of the DAG run beside did not succeed at the first try, if a DAG run failed, or if a gap was longer
+than the fault may make it.
 """
 
 from __future__ import annotations
@@ -29,11 +30,13 @@ sys.path[:0] = [str(HERE), str(ROOT / "tests/lab"), str(ROOT / ".collections")]
 import figures
 from lab import Lab
 from lab_flow import Flow
+from lab_runs import Runs
 from lab_writer import Writer
 from suite import Fault
 from test_4_faults import Load, put_load_dag
 
-SUITES = {"redis": "redis_suite", "metastore": "metastore_suite"}
+SUITES = {"redis": "redis_suite", "metastore": "metastore_suite", "airflow": "airflow_suite"}
+AnyFlow = Flow | Writer | Runs
 PAGE = ROOT / "docs/reliability.md"
 # A message that a worker lost is offered again after airflow_visibility_timeout, and has to be found.
 DRAIN_SECONDS = 180
@@ -42,13 +45,16 @@ DAG_TASKS, DAG_SECONDS = 24, 2
 QUIET_SECONDS = 4
 
 
-def make_round(lab: Lab, flow: Flow | Writer, fault: Fault, whole: Callable[[Lab], None]) -> figures.Round:
+def make_round(
+    lab: Lab, flow: AnyFlow, fault: Fault, whole: Callable[[Lab], None], beside: bool
+) -> figures.Round:
     start = time.monotonic()
     flow.begin()
     try:
-        load = Load(lab, tasks=DAG_TASKS, seconds=DAG_SECONDS)
+        load = Load(lab, tasks=DAG_TASKS, seconds=DAG_SECONDS) if beside else None
         flow.flowing(start)
-        load.under_way(1)
+        if load:
+            load.under_way(1)
         fault_at = time.monotonic()
         fault.make(lab)
         flow.flowing(time.monotonic())
@@ -58,6 +64,8 @@ def make_round(lab: Lab, flow: Flow | Writer, fault: Fault, whole: Callable[[Lab
     records = flow.drained(DRAIN_SECONDS)
     tell_lost(records, fault_at)
     whole(lab)
+    if load is None:
+        return flow.count(records, fault_at)
     load.ended(DRAIN_SECONDS)
     failed = DAG_TASKS - load.results()["success", 1]
     return flow.count(records, fault_at, dag_tasks=DAG_TASKS, dag_failed=failed)
@@ -77,16 +85,18 @@ def tell_lost(records: figures.Records, fault_at: float) -> None:
         )
 
 
-def write_page(suite: str, flow: Flow | Writer, lines: list[str], rounds: int) -> None:
+def write_page(suite: str, flow: AnyFlow, lines: list[str], rounds: int) -> None:
     """Between two marks that stand in the page."""
     begin, end = f"<!-- faults {suite}: written by make faults -->", f"<!-- faults {suite}: end -->"
     text = PAGE.read_text(encoding="utf-8")
     head, rest = text.split(begin)
     tail = rest.split(end)[1]
-    note = (
-        f"`make faults SUITE={suite} ROUNDS={rounds}`: {flow.note}, and beside each fault a DAG run of "
-        f"{DAG_TASKS} tasks of {DAG_SECONDS} s."
+    beside = (
+        ""
+        if isinstance(flow, Runs)
+        else f", and beside each fault a DAG run of {DAG_TASKS} tasks of {DAG_SECONDS} s"
     )
+    note = f"`make faults SUITE={suite} ROUNDS={rounds}`: {flow.note}{beside}."
     PAGE.write_text(f"{head}{begin}\n{note}\n\n" + "\n".join(lines) + f"\n{end}{tail}", encoding="utf-8")
 
 
@@ -114,7 +124,7 @@ def main() -> int:
         flow.start_workers()
         for number in range(options.rounds):
             for fault in faults:
-                done = make_round(lab, flow, fault, module.whole)
+                done = make_round(lab, flow, fault, module.whole, beside=not isinstance(flow, Runs))
                 results[fault.name].append(done)
                 print(f"round {number + 1}: {fault.name}: {done}", flush=True)
     finally:
@@ -127,7 +137,9 @@ def main() -> int:
     objections = [
         text
         for fault in faults
-        for text in figures.objections(fault.name, results[fault.name], fault.planned)
+        for text in figures.objections(
+            fault.name, results[fault.name], fault.planned, fault.most_gap, fault.most_again
+        )
     ]
     print("\n".join([*table, *objections]))
     summary = {name: figures.summary(rounds) for name, rounds in results.items()}

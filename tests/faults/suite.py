@@ -13,9 +13,14 @@ from lab import Lab
 
 @dataclass(frozen=True)
 class Fault:
-    """planned: made by an operator on purpose, so that no task may be executed twice."""
+    """planned: made by an operator on purpose, so that no task may be executed twice.
+
+    most_gap: seconds that no gap may exceed. most_again: within how many what was killed has to run again.
+    """
 
     name: str
     title: str
     make: Callable[[Lab], None]
     planned: bool = False
+    most_gap: float | None = None
+    most_again: float | None = None

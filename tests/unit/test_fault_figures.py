@@ -84,7 +84,7 @@ def test_summary_adds_counts_and_takes_the_longer_gap_of_a_round() -> None:
     ]
     assert figures.summary(rounds) == {
         "accepted": 35, "executed": 34, "lost": 1, "duplicated": 1, "overlapping": 0,
-        "gap_s_median": 5.0, "gap_s_max": 7.0,
+        "gap_s_median": 5.0, "gap_s_max": 7.0, "again_s_max": 0.0,
     }  # fmt: skip
 
 
@@ -111,3 +111,36 @@ def test_table_has_a_row_for_each_fault() -> None:
     rounds = [Round(9, 9, 0, 3, 0, 6.0, 6.2, 24, 0), Round(9, 9, 0, 1, 0, 5.0, 5.2, 24, 0)]
     *_, row = figures.table({"kill": rounds}, {"kill": "it is killed"})
     assert row == "| it is killed | 2 | 18 | 18 | 0 | 4 | 0 | 5.5 s, 6.0 s | 5.7 s, 6.2 s | 48, 0 |"
+
+
+def test_what_was_killed_is_not_executed_and_does_not_overlap() -> None:
+    records = Records.of("a 1 1\ns 1 2\nk 1 3\ns 1 50\ne 1 51".splitlines())
+    done = figures.count(records, fault_at=3.0)
+    assert (done.executed, done.duplicated, done.overlapping) == (1, 1, 0)
+    assert figures.again(records, fault_at=3.0) == 47.0
+    never = Records.of("a 1 1\ns 1 2\nk 1 3\na 2 1\ns 2 2\nk 2 3\ns 2 9".splitlines())
+    assert figures.count(never, fault_at=3.0).lost == 2
+    assert figures.again(never, fault_at=3.0) == figures.NEVER
+
+
+@pytest.mark.parametrize(
+    ("gap", "again", "words"),
+    [
+        (14.9, 59.9, ""),
+        (15.1, 59.9, "a gap of 15.1 s"),
+        (1.0, 61.0, "after 61 s"),
+        (1.0, 0.0, "not within 60 s"),
+    ],
+)
+def test_limits_of_a_fault(gap: float, again: float, words: str) -> None:
+    rounds = [Round(9, 9, 0, 3, 0, gap, gap, 24, 0, again)]
+    said = figures.objections("fault", rounds, False, most_gap=15.0, most_again=60.0)
+    assert len(said) == bool(words)
+    assert words in " ".join(said)
+
+
+def test_table_of_runs_has_one_more_column() -> None:
+    rounds = [Round(9, 9, 0, 3, 0, 1.0, 1.0, 24, 0, 50.0)]
+    head, rule, row = figures.table({"off": rounds}, {"off": "off"}, figures.RUNS_HEADER)
+    assert row.count("|") == rule.count("|") == head.count("|")
+    assert row.endswith("| 50.0 s, 50.0 s |")
