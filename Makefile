@@ -37,7 +37,7 @@ lab: ## One topology in the lab [TOPOLOGY=...]
 	@tests/tools/bootstrap lab
 	@.venv/bin/python tests/tools/run_tests.py $(TOPOLOGY)
 
-bench: ## Side-by-side measurements, written into docs/benchmarks.md [SUITE=converge|redis_cluster]
+bench: ## Side-by-side measurements, written into docs/benchmarks.md [SUITE=converge|redis_cluster|airflow]
 	@tests/tools/bootstrap lab
 	@.venv/bin/python tests/benchmarks/$(SUITE).py
 

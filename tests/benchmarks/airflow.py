@@ -1,0 +1,251 @@
+#!/usr/bin/env python3
+# Copyright (c) 2026 The airflowops.cluster maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Airflow with its own defaults against our configuration, in turn, on the same lab of ten hosts.
+
+Tasks that do nothing: 100 side by side, a chain of 20, and DAGs of 10 rows of 10. What is taken is what
+Airflow noted of its tasks. Writes the tables in docs/benchmarks.md; the last line printed is JSON. Ends with 1
+unless ours has twice the tasks a second, and a quarter of the median gap between a task's end and its
+successor's start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import statistics
+import sys
+import time
+from collections.abc import Iterable
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tests" / "lab"), str(ROOT / ".collections")]
+
+from lab import Lab, wait_until
+
+PAGE = ROOT / "docs/benchmarks.md"
+BEGIN, END = "<!-- airflow -->", "<!-- airflow end -->"
+# What our configuration sets for speed, or what bears on it.
+TUNED = {
+    "scheduler": [
+        "scheduler_idle_sleep_time",
+        "task_instance_heartbeat_timeout",
+        "task_instance_heartbeat_timeout_detection_interval",
+    ],
+    "workers": [
+        "min_heartbeat_interval",
+        "execution_api_retries",
+        "execution_api_retry_wait_max",
+        "execution_api_timeout",
+        "max_failed_heartbeats",
+    ],
+    "dag_processor": ["refresh_interval"],
+}
+COMPONENTS = {
+    "airflow-api-server": "airflow_master",
+    "airflow-scheduler": "airflow_master",
+    "airflow-dag-processor": "airflow_master",
+    "airflow-triggerer": "airflow_master",
+    "airflow-worker@*": "airflow_worker",
+}
+SIDES = ("stock", "ours")
+# After a restart of everything.
+SETTLE = 10
+MOST_GAP, LEAST_RATE = 0.25, 2.0
+
+
+def stock(lab: Lab) -> dict[str, dict[str, str]]:
+    """Airflow's own defaults of what we set, as the release in use tells them."""
+    program = (
+        "import json; from airflow.configuration import conf; "
+        f"wanted = json.loads('{json.dumps(TUNED)}'); "
+        "known = conf.configuration_description; "
+        "print(json.dumps({section: {name: known[section]['options'][name]['default'] for name in names} "
+        "for section, names in wanted.items()}))"
+    )
+    shown = lab.host(lab.group("airflow_master")[0]).check_output('airflow-run python -c "$0"', program)
+    return json.loads(shown.splitlines()[-1])
+
+
+def use(lab: Lab, config: dict[str, dict[str, str]], dags: int) -> None:
+    folder = lab.directory / "bench"
+    folder.mkdir(exist_ok=True)
+    sources = ROOT / "tests/lab/dags"
+    shutil.copy(sources / "lab_bench.py", folder)
+    for number in range(dags):
+        shutil.copy(sources / "lab_bench_many.py", folder / f"lab_bench_many_{number:03}.py")
+    variables = {"airflow_config": config, "airflow_dags_path": str(folder)}
+    lab.playbook(ROOT / "site.yml", "-e", json.dumps(variables))
+    wait_until("the DAGs are known", lambda: len(bench_dags(lab)) == dags + 2, timeout=600)
+    for dag in bench_dags(lab):
+        lab.airflow.patch(f"dags/{dag}", {"is_paused": False})
+
+
+def bench_dags(lab: Lab) -> list[str]:
+    known = lab.airflow.get_all("dags", "dags", order_by="dag_id", dag_id_pattern="lab_bench_%")
+    return [dag["dag_id"] for dag in known]
+
+
+def run(lab: Lab, dag: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A run that has ended, with its tasks."""
+    path = f"dags/{dag}/dagRuns"
+    path = f"{path}/{lab.airflow.post(path, {'logical_date': None})['dag_run_id']}"
+    return ended(lab, path)
+
+
+def ended(lab: Lab, path: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    wait_until("the end of the run", lambda: lab.airflow.get(path)["state"] == "success", timeout=3600)
+    return lab.airflow.get(path), lab.airflow.get_all(
+        f"{path}/taskInstances", "task_instances", order_by="id"
+    )
+
+
+def moment(text: str) -> float:
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+def rate(runs: Iterable[tuple[dict[str, Any], list[dict[str, Any]]]]) -> float:
+    """Tasks a second, from the start of the first run to the end of the last task."""
+    runs = list(runs)
+    tasks = [task for _, tasks in runs for task in tasks]
+    begin = min(moment(entry["queued_at"]) for entry, _ in runs)
+    return len(tasks) / (max(moment(task["end_date"]) for task in tasks) - begin)
+
+
+def gap(tasks: list[dict[str, Any]]) -> float:
+    """Median of the seconds from a task's end to its successor's start."""
+    ordered = sorted(tasks, key=lambda task: task["task_id"])
+    return statistics.median(
+        moment(later["start_date"]) - moment(now["end_date"]) for now, later in pairwise(ordered)
+    )
+
+
+def many(lab: Lab, number: int) -> float:
+    paths = []
+    for place in range(number):
+        path = f"dags/lab_bench_many_{place:03}/dagRuns"
+        paths.append(f"{path}/{lab.airflow.post(path, {'logical_date': None})['dag_run_id']}")
+    return rate([ended(lab, path) for path in paths])
+
+
+def used(lab: Lab) -> dict[str, tuple[float, float]]:
+    """Of each component on all its hosts: CPU seconds since its start, and MiB of memory (PSS) now."""
+    found = {}
+    for unit, group in COMPONENTS.items():
+        seconds = memory = 0.0
+        for host in lab.group(group):
+            shown = lab.host(host).check_output(
+                f"for unit in $(systemctl list-units --plain --no-legend '{unit}.service' | cut -d' ' -f1);"
+                " do"
+                " systemctl show -P CPUUsageNSec $unit;"
+                " for pid in $(systemctl show -P ControlGroup $unit"
+                " | xargs -I '{}' find /sys/fs/cgroup'{}' -name cgroup.procs -exec cat '{}' +); do"
+                " sed -n 's/^Pss: *//p' /proc/$pid/smaps_rollup 2>/dev/null; done; done"
+            )
+            for line in shown.splitlines():
+                if line.endswith("kB"):
+                    memory += int(line.split()[0]) / 1024
+                else:
+                    seconds += int(line) / 1e9
+        found[unit] = (seconds, memory)
+    return found
+
+
+def measure(lab: Lab, repeats: int, dags: int) -> dict[str, Any]:
+    # Not measured: what a part does for the first time after its start.
+    run(lab, "lab_bench_parallel")
+    before, count = used(lab), 0
+    seen: dict[str, Any] = {"parallel": [], "chain": [], "many": []}
+    for _ in range(repeats):
+        done = run(lab, "lab_bench_parallel")
+        seen["parallel"].append(rate([done]))
+        _, tasks = run(lab, "lab_bench_chain")
+        seen["chain"].append(gap(tasks))
+        count += len(done[1]) + len(tasks)
+    if dags:
+        seen["many"].append(many(lab, dags))
+        count += 100 * dags
+    after = used(lab)
+    seen["parts"] = {
+        unit: ((after[unit][0] - before[unit][0]) / count, after[unit][1]) for unit in COMPONENTS
+    }
+    return seen
+
+
+def tables(seen: dict[str, list[dict[str, Any]]], dags: int) -> tuple[list[str], dict[str, float]]:
+    def median(side: str, name: str) -> float:
+        return statistics.median(value for one in seen[side] for value in one[name])
+
+    kinds = {"parallel": ("100 tasks side by side: tasks a second", "{:.1f}")}
+    kinds["chain"] = ("a chain of 20: from a task's end to its successor's start", "{:.2f} s")
+    if dags:
+        kinds["many"] = (f"{dags} DAGs of 10 rows of 10 tasks: tasks a second", "{:.1f}")
+    lines = ["| | Airflow's defaults | ours | ours : theirs |", "|---|---|---|---|"]
+    ratios = {}
+    for name, (title, form) in kinds.items():
+        theirs, ours = (median(side, name) for side in SIDES)
+        ratios[name] = ours / theirs
+        lines.append(f"| {title} | {form.format(theirs)} | {form.format(ours)} | {ratios[name]:.2f} |")
+    lines += [
+        "",
+        "| component, all its hosts | CPU seconds a task: theirs, ours | MiB (PSS) after it: theirs, ours |",
+    ]
+    lines.append("|---|---|---|")
+    for unit, group in COMPONENTS.items():
+        cells = [
+            ", ".join(
+                form.format(statistics.median(one["parts"][unit][place] for one in seen[side]))
+                for side in SIDES
+            )
+            for place, form in ((0, "{:.3f}"), (1, "{:.0f}"))
+        ]
+        lines.append(f"| `{unit}` on {len(LAB.group(group))} hosts | {' | '.join(cells)} |")
+    return lines, ratios
+
+
+LAB = Lab("multi_node")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--dags", type=int, default=100, help="DAGs of 100 tasks each; 0 leaves them out")
+    parser.add_argument("--turns", type=int, default=2, help="how often each side comes")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each kind in a turn")
+    parser.add_argument("--keep", action="store_true", help="use the lab that is up, and leave it up")
+    options = parser.parse_args()
+    if not options.keep:
+        LAB.playbook(ROOT / "molecule/shared/create.yml")
+        LAB.playbook(ROOT / "site.yml")
+    seen: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
+    try:
+        configs = {"stock": stock(LAB), "ours": {}}
+        for _ in range(options.turns):
+            for side in SIDES:
+                use(LAB, configs[side], options.dags)
+                time.sleep(SETTLE)
+                seen[side].append(measure(LAB, options.repeats, options.dags))
+                print(side, json.dumps(seen[side][-1]), flush=True)
+    finally:
+        if not options.keep:
+            LAB.playbook(ROOT / "molecule/shared/destroy.yml")
+    lines, ratios = tables(seen, options.dags)
+    head, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
+    note = (
+        f"`make bench SUITE=airflow`, each side {options.turns} times in turn, {options.repeats} runs of each kind a "
+        f"time; medians. Ten hosts on two cores, 3 workers of 4 slots."
+    )
+    table = "\n".join(lines)
+    PAGE.write_text(f"{head}{BEGIN}\n{note}\n\n{table}\n{END}{rest.split(END)[1]}", encoding="utf-8")
+    print(table)
+    print(json.dumps({"suite": "airflow", "dags": options.dags, "ratios": ratios}))
+    return 0 if ratios["parallel"] >= LEAST_RATE and ratios["chain"] <= MOST_GAP else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
