@@ -5,8 +5,8 @@
 """Airflow with its own defaults against our configuration, in turn, on the same lab of ten hosts.
 
 Tasks that do nothing: 100 side by side, a chain of 20, and DAGs of 10 rows of 10. What is taken is what
-Airflow noted of its tasks. Writes the tables in docs/benchmarks.md; the last line printed is JSON. Ends with 1
-unless ours has twice the tasks a second, and a quarter of the median gap between a task's end and its
+Airflow noted of its tasks. Writes the tables in docs/benchmarks.md; the last line printed is JSON. Ends with
+1 unless ours has twice the tasks a second, and a quarter of the median gap between a task's end and its
 successor's start.
 """
 
@@ -237,8 +237,8 @@ def main() -> int:
     lines, ratios = tables(seen, options.dags)
     head, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
     note = (
-        f"`make bench SUITE=airflow`, each side {options.turns} times in turn, {options.repeats} runs of each kind a "
-        f"time; medians. Ten hosts on two cores, 3 workers of 4 slots."
+        f"`make bench SUITE=airflow`, each side {options.turns} times in turn, {options.repeats} runs of each "
+        f"kind a time; medians. Ten hosts on two cores, 3 workers of 4 slots."
     )
     table = "\n".join(lines)
     PAGE.write_text(f"{head}{BEGIN}\n{note}\n\n{table}\n{END}{rest.split(END)[1]}", encoding="utf-8")
