@@ -237,8 +237,8 @@ def main() -> int:
     lines, ratios = tables(seen, options.dags)
     head, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
     note = (
-        f"`make bench SUITE=airflow`, each side {options.turns} times in turn, {options.repeats} runs of each "
-        f"kind a time; medians. Ten hosts on two cores, 3 workers of 4 slots."
+        f"`make bench SUITE=airflow`, each side {options.turns} times in turn, {options.repeats} runs of "
+        "each kind a time; medians. Ten hosts on two cores, 3 workers of 4 slots."
     )
     table = "\n".join(lines)
     PAGE.write_text(f"{head}{BEGIN}\n{note}\n\n{table}\n{END}{rest.split(END)[1]}", encoding="utf-8")
