@@ -72,6 +72,9 @@ def test_dags_are_deployed_in_seconds_and_a_broken_one_is_named(lab: Lab, tmp_pa
     # No waiting: it was read before the playbook ended, and a task runs from it.
     assert not lab.airflow.get("dags/lab_new")["is_stale"]
     assert run_dag(lab, "lab_new")["state"] == "success"
+    # site.yml tells of it too; there it is no error.
+    output = " ".join(lab.playbook("site.yml", "--tags", "airflow_master").split())
+    assert "No worker serves nobody, the queue of lab_new.later. Such tasks wait" in output
     (tmp_path / "lab_broken.py").unlink()
     (tmp_path / "lab_new.py").write_text(NEW_DAG.replace('queue="nobody", ', ""))
     begun = time.monotonic()

@@ -11,6 +11,8 @@ or tells at once, by its exit code, whether the metastore's schema is the one th
 
     airflow_ready.py schema
 
+and if it is, which queues the DAGs use, in JSON: {queue: some of its tasks, as DAG.TASK}.
+
 There is no limit of its own: the unit's TimeoutStartSec= ends it. Airflow
 itself is not imported, as that alone takes seconds of CPU time.
 """
@@ -18,6 +20,7 @@ itself is not imported, as that alone takes seconds of CPU time.
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import re
 import socket
@@ -110,23 +113,51 @@ def newest_revisions(directory: Path) -> set[str]:
     return revisions - built_on
 
 
-def schema_current() -> bool:
+def schema_current(connection) -> bool:
     """True if the metastore has reached the newest revision of Airflow and of its user management."""
+    packages = Path(sysconfig.get_path("purelib"))
+    for table, directory in MIGRATIONS.items():
+        newest = newest_revisions(packages / directory)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT to_regclass(%s)", (table,))
+            if cursor.fetchone()[0] is None:
+                return False
+            cursor.execute(f"SELECT version_num FROM {table}")
+            if not newest or {row[0] for row in cursor.fetchall()} != newest:
+                return False
+    return True
+
+
+# Of each DAG as it was read last. What differs from a default is written out; a mapped task holds it apart.
+QUEUES = """
+SELECT queue, (array_agg(task ORDER BY task))[1:5]
+FROM (SELECT latest.dag_id || '.' || coalesce(task.value #>> '{__var,task_id}', '?') AS task,
+             coalesce(task.value #>> '{__var,queue}', task.value #>> '{__var,partial_kwargs,queue}',
+                      latest.data #>> '{client_defaults,tasks,queue}', 'default') AS queue
+      FROM (SELECT DISTINCT ON (dag_id) dag_id, data::jsonb AS data
+            FROM serialized_dag JOIN dag USING (dag_id) WHERE NOT is_stale
+            ORDER BY dag_id, serialized_dag.created_at DESC) AS latest,
+           jsonb_array_elements(latest.data #> '{dag,tasks}') AS task) AS used
+GROUP BY queue
+"""
+
+
+def queues(connection) -> dict[str, list[str]]:
+    """The queues of the DAGs in use. Empty with `[core] compress_serialized_dags`."""
+    with connection.cursor() as cursor:
+        cursor.execute(QUEUES)
+        return dict(cursor.fetchall())
+
+
+def schema() -> int:
     import psycopg2
 
-    packages = Path(sysconfig.get_path("purelib"))
     connection = psycopg2.connect(metastore_url(), connect_timeout=5)
     try:
-        for table, directory in MIGRATIONS.items():
-            newest = newest_revisions(packages / directory)
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT to_regclass(%s)", (table,))
-                if cursor.fetchone()[0] is None:
-                    return False
-                cursor.execute(f"SELECT version_num FROM {table}")
-                if not newest or {row[0] for row in cursor.fetchall()} != newest:
-                    return False
-        return True
+        if not schema_current(connection):
+            return 1
+        print(json.dumps(queues(connection)))
+        return 0
     finally:
         connection.close()
 
@@ -134,7 +165,7 @@ def schema_current() -> bool:
 def main(arguments: list[str]) -> int:
     kind, *rest = arguments
     if kind == "schema":
-        return 0 if schema_current() else 1
+        return schema()
     # The unit's main process was started just before this one.
     since = time.time() - 10
     check = {"http": http_ready, "port": port_ready, "job": JobReady(since)}[kind]
