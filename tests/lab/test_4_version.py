@@ -29,15 +29,15 @@ def load_dag(lab: Lab) -> None:
 
 
 def versions(lab: Lab) -> set[str]:
-    """What each service runs: the processes' own words, not the files'."""
+    """What each service runs: what its process has loaded, not what a file says."""
     seen = set()
     for host in lab.group("airflow_master") + lab.group("airflow_worker") + lab.group("flower"):
         shown = lab.host(host).check_output(
             "for pid in $(systemctl show -P MainPID 'airflow-*' flower | grep -v '^0*$'); do"
-            " tr '\\0' '\\n' < /proc/$pid/cmdline | grep -o -m 1 'versions/[^/]*'; done"
+            " grep -o -m 1 '/opt/airflow/[^/]*/[^/]*' /proc/$pid/maps; done"
         )
         assert shown, host
-        seen |= {line.removeprefix("versions/") for line in shown.split()}
+        seen |= {line.removeprefix("/opt/airflow/versions/") for line in shown.split()}
     return seen
 
 
