@@ -9,6 +9,7 @@ import itertools
 import time
 from functools import partial
 
+import redis_suite
 from figures import RUNS_HEADER as HEADER
 from lab import ROOT, Lab, wait_until
 from lab_runs import Runs, killed
@@ -120,6 +121,7 @@ def reboot_each(lab: Lab) -> None:
             ),
             timeout=180,
         )
+        redis_suite.answers(lab)
 
 
 # What the loss of a master or a part of it may cost: seconds without a run accepted, or a task begun.

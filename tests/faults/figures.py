@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 # Seconds, in place of a time that never came.
-NEVER = 9999.0
+NEVER = 1e9
 
 
 @dataclass
@@ -61,7 +61,7 @@ class Round:
     worker_gap: float
     dag_tasks: int = 0
     dag_failed: int = 0
-    # From the fault until the last of the tasks that it killed ran again.
+    # The longest time from a task's being killed until it ran again.
     again: float = 0.0
 
 
@@ -119,13 +119,15 @@ def at_once(lines: Iterable[str]) -> int:
     )
 
 
-def again(records: Records, fault_at: float) -> float:
-    """Of tasks that were killed: when the last of them ran again."""
-    ran = [
-        min((moment for moment in records.begun[number] if moment > times[-1]), default=fault_at + NEVER)
-        for number, times in records.killed.items()
-    ]
-    return max(ran) - fault_at if ran else 0.0
+def again(records: Records) -> float:
+    """Of tasks that were killed: the longest time until one ran again."""
+    return max(
+        (
+            min((moment for moment in records.begun[number] if moment > times[-1]), default=NEVER) - times[-1]
+            for number, times in records.killed.items()
+        ),
+        default=0.0,
+    )
 
 
 def longest_gap(moments: Iterable[float], since: float) -> float:

@@ -114,7 +114,7 @@ class Runs:
         done = figures.count(
             records, fault_at, sum(states.values()), sum(states.values()) - states["success"]
         )
-        return dataclasses.replace(done, again=figures.again(records, fault_at))
+        return dataclasses.replace(done, again=figures.again(records))
 
 
 def cut_short(noted: list[str], at: float) -> list[str]:

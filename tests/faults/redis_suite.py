@@ -52,6 +52,11 @@ def promoted(lab: Lab, before: str, avoid: str | None = None) -> None:
 
 def whole(lab: Lab) -> None:
     """Every node answers, redis-cli has nothing to say, and the masters are spread over the hosts again."""
+    answers(lab)
+    lab.playbook(ROOT / "playbooks/redis_heal.yml")
+
+
+def answers(lab: Lab) -> None:
     wait_until("every node is back", lambda: not redis_info(lab)["unreachable_nodes"], timeout=120)
     host, port = lab.group("redis_cluster")[0], ports(lab)[0]
     wait_until(
@@ -64,7 +69,6 @@ def whole(lab: Lab) -> None:
         ),
         timeout=120,
     )
-    lab.playbook(ROOT / "playbooks/redis_heal.yml")
 
 
 def kill_owner(lab: Lab) -> None:

@@ -135,6 +135,19 @@ def test_the_slot_owner_is_killed_while_tasks_are_queued(lab: Lab) -> None:
 
 
 @pytest.mark.usefixtures("load_dag", "long_tasks")
+def test_the_metastore_is_gone_for_thirty_seconds(lab: Lab) -> None:
+    """Longer than a scheduler takes to end, and to end again in the middle of its start."""
+    (host,) = lab.group("postgres_metastore")
+    unit = "postgresql@" + lab.host(host).check_output("ls /etc/postgresql") + "-main"
+    load = Load(lab)
+    load.under_way(5)
+    lab.host(host).run_expect([0], f"systemctl stop {unit}")
+    time.sleep(30)
+    lab.host(host).run_expect([0], f"systemctl start {unit}")
+    load.all_done(timeout=120)
+
+
+@pytest.mark.usefixtures("load_dag", "long_tasks")
 def test_the_whole_broker_is_gone_for_twenty_seconds(lab: Lab) -> None:
     hosts = lab.group("redis_cluster")
     load = Load(lab)

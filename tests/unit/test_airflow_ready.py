@@ -107,6 +107,20 @@ def test_the_command_returns_when_the_service_is_ready_and_not_before() -> None:
             process.kill()
 
 
+def test_the_command_ends_with_the_service_whose_start_it_waits_for() -> None:
+    with subprocess.Popen(["sleep", "60"]) as service:
+        command = [sys.executable, SCRIPT, "port", "1"]
+        environment = {**os.environ, "MAINPID": str(service.pid)}
+        with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as process:
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(1)
+            service.kill()
+            service.wait()
+            _, said = process.communicate(timeout=5)
+    assert process.returncode == 1
+    assert b"ended before it was ready" in said
+
+
 def test_an_unknown_check_is_an_error(ready: ModuleType) -> None:
     with pytest.raises(KeyError):
         ready.main(["nonsense"])

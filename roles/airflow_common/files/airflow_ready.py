@@ -13,7 +13,8 @@ or tells at once, by its exit code, whether the metastore's schema is the one th
 
 and if it is, which queues the DAGs use, in JSON: {queue: some of its tasks, as DAG.TASK}.
 
-There is no limit of its own: the unit's TimeoutStartSec= ends it. Airflow
+There is no limit of its own: the unit's TimeoutStartSec= ends it, or the end
+of the service's main process, for which systemd does not end it. Airflow
 itself is not imported, as that alone takes seconds of CPU time.
 """
 
@@ -149,6 +150,12 @@ def queues(connection) -> dict[str, list[str]]:
         return dict(cursor.fetchall())
 
 
+def service_ended() -> bool:
+    """True if the main process of the unit that calls this has ended: systemd waits for this one still."""
+    main_process = os.environ.get("MAINPID")
+    return main_process is not None and not Path("/proc", main_process).exists()
+
+
 def schema() -> int:
     import psycopg2
 
@@ -170,6 +177,9 @@ def main(arguments: list[str]) -> int:
     since = time.time() - 10
     check = {"http": http_ready, "port": port_ready, "job": JobReady(since)}[kind]
     while not check(*rest):
+        if service_ended():
+            print("The service has ended before it was ready.", file=sys.stderr)
+            return 1
         time.sleep(POLL_SECONDS)
     return 0
 
