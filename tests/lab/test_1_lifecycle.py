@@ -60,8 +60,8 @@ def test_second_run_from_the_checkout_changes_nothing(lab: Lab) -> None:
     assert changed(output) == 0, recap(output)
 
 
-# A quarter is what is asked for: on two quiet cores a single host takes 0.21 to 0.245, ten hosts 0.21. This is
-# a tenth above it: the first run waits for downloads and disks, the second for CPU alone, and another machine
+# A quarter is what is asked for: on two quiet cores a single host takes 0.21 to 0.245, ten hosts 0.21. This
+# is a tenth above: the first run waits for downloads and disks, the second for CPU alone, and another machine
 # shifts the two against each other by as much.
 SECOND_TO_FIRST = 0.275
 
