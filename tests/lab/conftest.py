@@ -16,6 +16,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--keep", action="store_true", help="use the lab that is up, and leave it up (for work on the tests)"
     )
+    parser.addoption("--long", action="store_true", help="also what the gate has no time for")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -38,6 +39,12 @@ def lab(pytestconfig: pytest.Config) -> Lab:
 @pytest.fixture(scope="session")
 def keep(pytestconfig: pytest.Config) -> bool:
     return pytestconfig.getoption("--keep")
+
+
+@pytest.fixture
+def long(pytestconfig: pytest.Config) -> None:
+    if not pytestconfig.getoption("--long"):
+        pytest.skip("takes minutes: --long")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -134,6 +134,7 @@ def test_the_slot_owner_is_killed_while_tasks_are_queued(lab: Lab) -> None:
     wait_until("every node is back", lambda: not redis_info(lab)["unreachable_nodes"], timeout=60)
 
 
+@pytest.mark.topology("multi_node")
 @pytest.mark.usefixtures("load_dag", "long_tasks")
 def test_the_metastore_is_gone_for_thirty_seconds(lab: Lab) -> None:
     """Longer than a scheduler takes to end, and to end again in the middle of its start."""
