@@ -99,6 +99,10 @@ def test_worker_that_starts_before_the_broker(lab: Lab) -> None:
         for host in workers:
             lab.host(host).run_expect([0], "systemctl --no-block restart 'airflow-worker@*'")
         time.sleep(75)
+        for host in workers:
+            # Each has stopped, though it could not take its leave, and waits for the broker.
+            state = "systemctl show --property=ActiveState --value 'airflow-worker@*'"
+            assert set(lab.host(host).check_output(state).split()) == {"activating"}
         list(pool.map(lambda host: lab.host(host).run_expect([0], f"systemctl start {units}"), hosts))
     wait_until("the broker is back", lambda: redis_info(lab)["cluster_state"] == "ok", timeout=30)
     back = time.monotonic()
