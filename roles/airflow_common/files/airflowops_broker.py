@@ -17,7 +17,7 @@ A long wait. The longer the broker was away, the longer Celery waits between two
 three at the most, so that a worker is back soon after the broker, however long that was away.
 
 A long stop. While the broker is away HAProxy holds connections to it, and each lasts until socket_timeout.
-A worker that is told to stop meanwhile makes three, one after the other, to take its leave (seen: 62 to 93 s).
+A worker that is told to stop meanwhile makes three, one after the other, to take its leave (it took 93 s).
 Here it waits a few seconds for each: what it cannot hand back any more is offered again by the broker.
 """
 
