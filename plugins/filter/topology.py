@@ -98,6 +98,19 @@ def unit_list(
     return [{"name": name, **{key: list(value) for key, value in lists.items()}} for name in names]
 
 
+def service_units(
+    services: Sequence[Mapping[str, Any]], files: Sequence[str], credentials_directory: str
+) -> list[dict[str, Any]]:
+    """The units of Airflow's services, for `systemd_units`: each reads the files, and its own credentials."""
+    return [
+        {
+            "name": service["unit"],
+            "files": [*files, *(f"{credentials_directory}/{name}" for name in service["credentials"])],
+        }
+        for service in services
+    ]
+
+
 def environment_file(variables: Mapping[str, Any]) -> str:
     """A file for systemd's EnvironmentFile=, one variable a line."""
     return "".join(f"{name}={systemd_quote(value)}\n" for name, value in variables.items())
@@ -122,6 +135,7 @@ class FilterModule:
                 redis_quote,
                 redis_command,
                 systemd_quote,
+                service_units,
                 unit_list,
                 environment_file,
                 url_quote,

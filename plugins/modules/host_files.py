@@ -35,6 +35,18 @@ options:
       secret_content:
         description: Likewise, of a file that holds secrets. Shown neither in logs nor in differences.
         type: str
+      sealed:
+        description:
+          - Whether the file holds its O(files[].secret_content) encrypted with the key of the host, for
+            C(LoadCredentialEncrypted=) of a unit. The name of the file is the name of the credential.
+          - Written anew where it cannot be decrypted, as on a copy of the host that got a key of its own.
+          - systemd 250 or later.
+        type: bool
+        default: false
+      absent:
+        description: Whether there has to be no such file. Folders are left alone.
+        type: bool
+        default: false
       block:
         description:
           - Lines that have to stand in a file with lines of others, between C(# BEGIN airflowops.cluster) and
@@ -59,7 +71,7 @@ options:
       mode:
         description:
           - Permissions, in octal digits. Not used for links.
-          - The default is V(0755) for folders and V(0644) for files.
+          - The default is V(0755) for folders, V(0600) for sealed files and V(0644) for all others.
         type: str
       validate:
         description: Command that tells whether the content is sound, with V(%s) for the file to look at.
@@ -89,6 +101,11 @@ EXAMPLES = r"""
       - path: /etc/example/secrets.env
         secret_content: "{{ lookup('ansible.builtin.template', 'secrets.env.j2') }}"
         mode: "0600"
+      - path: /etc/example/database_password
+        secret_content: "{{ example_database_password }}"
+        sealed: true
+      - path: /etc/example/password.txt
+        absent: true
       - path: /opt/example/current
         target: /opt/example/versions/2
       - path: /etc/hosts
@@ -152,13 +169,14 @@ def read(path: str) -> bytes | None:
 
 def check_form(entry: dict) -> None:
     kinds = [name for name in (*CONTENTS, "target") if entry[name] is not None]
-    if entry["directory"]:
-        kinds.append("directory")
+    kinds += [name for name in ("directory", "absent") if entry[name]]
     if len(kinds) != 1:
         raise FilesError(
-            f"{entry['path']}: give one of content, secret_content, block, target and directory, "
+            f"{entry['path']}: give one of content, secret_content, block, target, directory and absent, "
             f"not {len(kinds)}."
         )
+    if entry["sealed"] and kinds != ["secret_content"]:
+        raise FilesError(f"{entry['path']}: what is to be sealed is given as secret_content.")
 
 
 def attributes(module: AnsibleModule, entry: dict, path: str) -> bool:
@@ -166,7 +184,7 @@ def attributes(module: AnsibleModule, entry: dict, path: str) -> bool:
     wanted = {
         "owner": entry["owner"],
         "group": entry["group"],
-        "mode": entry["mode"] or ("0755" if entry["directory"] else "0644"),
+        "mode": entry["mode"] or ("0755" if entry["directory"] else "0600" if entry["sealed"] else "0644"),
     }
     # The security context is that of the place where it will lie.
     wanted = {**module.load_file_common_arguments(wanted, path=entry["path"]), "path": path}
@@ -199,6 +217,37 @@ def make_link(module: AnsibleModule, entry: dict) -> bool:
     return True
 
 
+def systemd_creds(
+    module: AnsibleModule, arguments: list[str], data: str | None = None
+) -> tuple[int, str, str]:
+    return module.run_command(["systemd-creds", *arguments], data=data, binary_data=True)
+
+
+def opens_to(module: AnsibleModule, entry: dict, content: bytes) -> bool:
+    """Whether the sealed file holds that."""
+    path = entry["path"]
+    rc, out, _ = module.run_command(["systemd-creds", "decrypt", f"--name={Path(path).name}", path, "-"])
+    return rc == 0 and to_bytes(out) == content
+
+
+def sealed(module: AnsibleModule, entry: dict, content: bytes) -> bytes:
+    # The key of the host alone: one that is bound to its TPM as well is lost with a new firmware.
+    command = ["systemd-creds", "encrypt", "--with-key=host", f"--name={Path(entry['path']).name}", "-", "-"]
+    rc, out, err = module.run_command(command, data=to_text(content), binary_data=True)
+    if rc != 0:
+        raise FilesError(f"{entry['path']} cannot be sealed: systemd-creds says: {err.strip()}")
+    return to_bytes(out)
+
+
+def remove(module: AnsibleModule, entry: dict) -> bool:
+    path = Path(entry["path"])
+    if path.is_dir() or not os.path.lexists(path):
+        return False
+    if not module.check_mode:
+        path.unlink()
+    return True
+
+
 def stage(module: AnsibleModule, entry: dict, content: bytes) -> str:
     """Writes the content beside its place, readable by its owner alone, and validates it."""
     folder, name = os.path.split(entry["path"])
@@ -206,7 +255,7 @@ def stage(module: AnsibleModule, entry: dict, content: bytes) -> str:
     # Removed when the module ends, unless it was moved by then.
     module.add_cleanup_file(path)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
+        file.write(sealed(module, entry, content) if entry["sealed"] else content)
     if entry["validate"]:
         rc, out, err = module.run_command(entry["validate"].replace("%s", shlex.quote(path)))
         if rc != 0:
@@ -227,6 +276,12 @@ def put(module: AnsibleModule, entry: dict, staged: str) -> None:
         module.atomic_move(staged, path, unsafe_writes=True)
     else:
         Path(staged).rename(path)
+
+
+def differs(module: AnsibleModule, entry: dict, before: bytes | None, after: bytes) -> bool:
+    if entry["sealed"] and before is not None:
+        return not opens_to(module, entry, after)
+    return before != after
 
 
 def difference(entry: dict, before: bytes | None, after: bytes) -> dict:
@@ -250,7 +305,9 @@ def run(module: AnsibleModule) -> dict:
     changed = [entry["path"] for entry in folders if make_directory(module, entry)]
     before = {entry["path"]: read(entry["path"]) for entry in files}
     after = {entry["path"]: wanted_content(entry, before[entry["path"]]) for entry in files}
-    to_write = [entry for entry in files if before[entry["path"]] != after[entry["path"]]]
+    to_write = [
+        entry for entry in files if differs(module, entry, before[entry["path"]], after[entry["path"]])
+    ]
     if not module.check_mode:
         # Those that are validated last: what they name has to be in its place.
         for group in (
@@ -264,6 +321,7 @@ def run(module: AnsibleModule) -> dict:
         entry["path"] for entry in files if entry not in to_write and attributes(module, entry, entry["path"])
     ]
     changed += [entry["path"] for entry in links if make_link(module, entry)]
+    changed += [entry["path"] for entry in entries if entry["absent"] and remove(module, entry)]
     return {
         "changed": bool(changed),
         "changed_paths": changed,
@@ -282,6 +340,8 @@ def main() -> None:
                     "path": {"type": "path", "required": True},
                     "content": {"type": "str"},
                     "secret_content": {"type": "str", "no_log": True},
+                    "sealed": {"type": "bool", "default": False},
+                    "absent": {"type": "bool", "default": False},
                     "block": {"type": "str"},
                     "target": {"type": "path"},
                     "directory": {"type": "bool", "default": False},

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import figures
 from figures import Records
-from lab import Lab, wait_until
+from lab import Lab, credential, wait_until
 
 HERE = Path(__file__).parent
 FOLDER = "/var/lib/airflow/flow"
@@ -44,7 +44,8 @@ class Flow:
     def _start(self, host: str, unit: str, command: str, *properties: str) -> None:
         options = [
             f"--unit={unit} --uid=airflow --working-directory={FOLDER}",
-            "--property=EnvironmentFile=/etc/airflow/secrets.env",
+            credential("AIRFLOW__CELERY__BROKER_URL"),
+            credential("AIRFLOW__CELERY__RESULT_BACKEND"),
             "--setenv=AIRFLOW_HOME=/var/lib/airflow --setenv=AIRFLOW_CONFIG=/etc/airflow/airflow.cfg",
             f"--setenv=PYTHONPATH={FOLDER}:/opt/airflow/lib",
             *(f"--property={text}" for text in properties),

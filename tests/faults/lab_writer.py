@@ -11,7 +11,7 @@ from pathlib import Path
 
 import figures
 from figures import Records, Round
-from lab import Lab, wait_until
+from lab import Lab, credential, wait_until
 from lab_flow import each
 
 HERE = Path(__file__).parent
@@ -81,7 +81,7 @@ class Writer:
             lambda host: self.lab.host(host).run_expect(
                 [0],
                 f"systemd-run --collect --unit={WRITER} --uid=airflow "
-                "--property=EnvironmentFile=/etc/airflow/master.env "
+                f"{credential('AIRFLOW__DATABASE__SQL_ALCHEMY_CONN')} "
                 f"/opt/airflow/current/bin/python {FOLDER}/writer.py write {FOLDER}/written {rate}",
             ),
             self.writers,

@@ -27,7 +27,8 @@ def note(file: Path, kind: str, name: str) -> None:
 
 
 def write(file: Path, per_second: float) -> None:
-    url = os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("+psycopg2", "")
+    url = Path(os.environ["CREDENTIALS_DIRECTORY"], "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN").read_text()
+    url = url.replace("+psycopg2", "")
     connection = None
     number = 0
     while True:

@@ -9,6 +9,7 @@ import functools
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,15 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.airflow_api imp
 ROOT = Path(__file__).resolve().parents[2]
 PODMAN = ROOT / "molecule/shared/lab/podman"
 BIN = Path(sys.executable).parent
+
+
+def credential(name: str) -> str:
+    """Options of systemd-run that open a secret of Airflow's, as its units do."""
+    command = f"""sh -c 'exec cat "$CREDENTIALS_DIRECTORY/{name}"'"""
+    return (
+        f"--property=LoadCredentialEncrypted={name}:/etc/airflow/credentials/{name} "
+        f"--setenv={name}_CMD={shlex.quote(command)}"
+    )
 
 
 class Lab:

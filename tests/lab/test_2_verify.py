@@ -5,14 +5,17 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import shlex
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from lab import Lab, wait_until
+from lab import credential as opened
 
 MASTER_UNITS = ("airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer")
 
@@ -213,12 +216,13 @@ def test_metastore_lets_each_host_in_for_what_it_does_alone(lab: Lab) -> None:
     ]
 
 
-def sql(lab: Lab, host: str, secrets_file: str, variable: str, statement: str, database: str = "") -> str:
-    """What a program with the secrets of a file gets from PostgreSQL: the first row, or the error."""
+def sql(lab: Lab, host: str, credential: str, statement: str, database: str = "") -> str:
+    """What a program with that way into PostgreSQL gets from it: the first row, or the error."""
     code = (
         "import os, sys, psycopg2\n"
         "from sqlalchemy import make_url\n"
-        f"url = make_url(os.environ[{variable!r}].removeprefix('db+')).set(drivername='postgresql')\n"
+        f"text = open(os.environ['CREDENTIALS_DIRECTORY'] + '/{credential}').read()\n"
+        "url = make_url(text.removeprefix('db+')).set(drivername='postgresql')\n"
         f"url = url.set(database={database!r} or url.database)\n"
         "try:\n"
         "    link = psycopg2.connect(url.render_as_string(hide_password=False))\n"
@@ -230,27 +234,37 @@ def sql(lab: Lab, host: str, secrets_file: str, variable: str, statement: str, d
     )
     return lab.host(host).check_output(
         "systemd-run --pipe --wait --quiet --collect --uid=airflow "
-        f"--property=EnvironmentFile={secrets_file} /opt/airflow/current/bin/python -c {shlex.quote(code)}"
+        f"{opened(credential)} /opt/airflow/current/bin/python -c {shlex.quote(code)}"
     )
 
 
-WORKERS_WAY = ("/etc/airflow/secrets.env", "AIRFLOW__CELERY__RESULT_BACKEND")
-MASTERS_WAY = ("/etc/airflow/master.env", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN")
+def where_in_clear(lab: Lab, host: str, secrets: list[str], look: str) -> str:
+    """What commands tell that use $find, which is a grep for the secrets."""
+    # sudo notes its commands in the journal.
+    not_in_clear = base64.b64encode("\n".join(secrets).encode()).decode()
+    file = "/run/to-be-found"
+    prepare = f"umask 077; cd /; echo {not_in_clear} | base64 -d > {file}; find='grep -aFf {file}'"
+    look = f"{prepare}; {look}; rm {file}"
+    return lab.host(host).run_expect([0], look).stdout.replace(f"{file}\n", "")
+
+
+WORKERS_WAY = "AIRFLOW__CELERY__RESULT_BACKEND"
+MASTERS_WAY = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 
 
 def test_a_workers_credentials_do_not_reach_airflows_tables(lab: Lab) -> None:
     """What its unit hands to a worker, whatever else is on the host."""
     worker = lab.group("airflow_worker")[0]
-    unit = lab.host(worker).check_output("systemctl cat 'airflow-worker@*'")
-    assert "EnvironmentFile=/etc/airflow/secrets.env" in unit
-    assert "master.env" not in unit
-    handed_out = lab.host(worker).file("/etc/airflow/secrets.env").content_string
+    folders = "/run/credentials/airflow-worker@*.service"
+    names = lab.host(worker).check_output(f"ls {folders}/* | xargs -n1 basename").split()
+    assert set(names) == {"AIRFLOW__CELERY__BROKER_URL", "AIRFLOW__CELERY__RESULT_BACKEND"}
+    handed_out = lab.host(worker).check_output(f"cat {folders}/*")
     for name in ("postgres", "postgres-owner", "fernet", "jwt", "admin"):
         assert lab.secret(name) not in handed_out, name
     # Its own database serves.
-    assert sql(lab, worker, *WORKERS_WAY, "SELECT count(*) >= 0 FROM celery_taskmeta") == "(True,)"
+    assert sql(lab, worker, WORKERS_WAY, "SELECT count(*) >= 0 FROM celery_taskmeta") == "(True,)"
     # Airflow's lets it not even in: neither by pg_hba.conf, nor where that would, by right.
-    assert "no pg_hba.conf entry" in sql(lab, worker, *WORKERS_WAY, "SELECT 1", database="airflow")
+    assert "no pg_hba.conf entry" in sql(lab, worker, WORKERS_WAY, "SELECT 1", database="airflow")
     metastore = lab.host(lab.group("postgres_metastore")[0])
     as_postgres = "cd / && sudo -u postgres psql -d airflow"
     for statement in ("SELECT * FROM dag", "SELECT * FROM connection", "SELECT * FROM variable"):
@@ -262,7 +276,7 @@ def test_a_workers_credentials_do_not_reach_airflows_tables(lab: Lab) -> None:
 
 def test_the_application_changes_rows_and_no_table(lab: Lab) -> None:
     master = lab.group("airflow_master")[0]
-    assert sql(lab, master, *MASTERS_WAY, "SELECT count(*) > 0 FROM dag") == "(True,)"
+    assert sql(lab, master, MASTERS_WAY, "SELECT count(*) > 0 FROM dag") == "(True,)"
     for statement in (
         "DROP TABLE dag",
         "ALTER TABLE dag ADD COLUMN x int",
@@ -272,11 +286,10 @@ def test_the_application_changes_rows_and_no_table(lab: Lab) -> None:
         "SELECT rolpassword FROM pg_authid",
         "COPY dag TO PROGRAM 'true'",
     ):
-        assert sql(lab, master, *MASTERS_WAY, statement).startswith("InsufficientPrivilege"), statement
-    kept = lab.host(master).run(
-        f"grep -rlF {shlex.quote(lab.secret('postgres-owner'))} /etc /run /opt/airflow/lib"
-    )
-    assert kept.stdout == "", "the owner's password is kept"
+        assert sql(lab, master, MASTERS_WAY, statement).startswith("InsufficientPrivilege"), statement
+    # Not even in memory.
+    kept = where_in_clear(lab, master, [lab.secret("postgres-owner")], "$find -rl /run")
+    assert kept == "", "the owner's password is kept"
 
 
 def test_who_watches_sees_figures_and_no_row(lab: Lab) -> None:
@@ -286,27 +299,32 @@ def test_who_watches_sees_figures_and_no_row(lab: Lab) -> None:
     assert "permission denied" in metastore.run(f"{login} 'SELECT * FROM dag'").stderr
 
 
-def test_secrets_are_readable_by_root_alone(lab: Lab) -> None:
+def test_a_host_holds_what_its_parts_need(lab: Lab) -> None:
     for host in lab.hosts:
         machine = lab.host(host)
         if "haproxy" in units_of(lab, host):
-            assert machine.file("/etc/airflow/secrets.env").mode == 0o600
-            assert machine.file("/etc/airflow/secrets.env").user == "root"
-            assert machine.file("/etc/airflow/master.env").exists == (host in lab.group("airflow_master"))
-            assert lab.secret("redis") not in machine.file("/etc/airflow/airflow.cfg").content_string
-            assert machine.file("/etc/haproxy/haproxy.cfg").mode == 0o640
+            folder = "/etc/airflow/credentials"
+            assert machine.file(folder).mode == 0o700
+            held = machine.check_output(f"ls {folder}")
+            assert ("AIRFLOW__CORE__FERNET_KEY" in held) == (host in lab.group("airflow_master"))
+            assert ("FLOWER_BASIC_AUTH" in held) == (host in lab.group("flower"))
+            assert set(machine.check_output(f"stat -c %a:%U {folder}/*").split()) == {"600:root"}
         if host in lab.group("redis_cluster"):
-            assert machine.file("/etc/redis-cluster/redis.conf").mode == 0o640
             assert machine.file("/var/lib/redis-cluster/7000").mode == 0o700
 
 
-def test_no_secret_in_a_process_list(lab: Lab) -> None:
-    names = ("redis", "postgres", "postgres-owner", "postgres-results", "api", "jwt", "admin", "flower")
-    secrets = [lab.secret(name) for name in names]
-    for host in lab.hosts:
-        processes = lab.host(host).check_output("ps -ww -eo args")
-        for secret in secrets:
-            assert secret not in processes, host
+def test_no_secret_in_clear_text(lab: Lab) -> None:
+    """On no disk, in no process list and no journal. Left out: memory."""
+    secrets = [lab.secret(path.name) for path in (lab.directory / "secrets").iterdir()]
+    # HAProxy's check of the broker wants its login in hexadecimal digits.
+    secrets.append(lab.secret("broker").encode().hex())
+    look = (
+        "$find -rl --exclude-dir=proc --exclude-dir=sys --exclude-dir=dev --exclude-dir=run /;"
+        " ps -ww -eo args | $find; journalctl --no-pager -o cat | $find"
+    )
+    with ThreadPoolExecutor() as pool:
+        found = pool.map(lambda host: where_in_clear(lab, host, secrets, look), lab.hosts)
+        assert not {host: text for host, text in zip(lab.hosts, found, strict=True) if text}
 
 
 def test_airflow_command_simply_works(lab: Lab) -> None:

@@ -14,13 +14,7 @@ from test_2_verify import redis_info, run_dag
 from test_4_faults import Load, load_dag
 
 __all__ = ["load_dag"]
-CELERY = (
-    "systemd-run --pipe --wait --quiet --collect --uid=airflow"
-    " --property=EnvironmentFile=/etc/airflow/secrets.env"
-    " --setenv=AIRFLOW_HOME=/var/lib/airflow --setenv=AIRFLOW_CONFIG=/etc/airflow/airflow.cfg"
-    " --setenv=PYTHONPATH=/opt/airflow/lib /opt/airflow/current/bin/celery"
-    " --app airflow.providers.celery.executors.celery_executor.app"
-)
+CELERY = "airflow-run celery --app airflow.providers.celery.executors.celery_executor.app"
 # Seconds. A worker tries every three; one that stuck to kombu's own intervals would try every 16 by then.
 BACK_WITHIN = 12
 

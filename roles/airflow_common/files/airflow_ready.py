@@ -55,7 +55,9 @@ def port_ready(port: str) -> bool:
 
 def metastore_url() -> str:
     """The metastore's URL as libpq reads it, which lists several servers in another way than SQLAlchemy."""
-    url = os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("postgresql+psycopg2://", "postgresql://")
+    name = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
+    url = os.environ.get(name) or Path(os.environ["CREDENTIALS_DIRECTORY"], name).read_text(encoding="utf-8")
+    url = url.replace("postgresql+psycopg2://", "postgresql://")
     parts = urlsplit(url)
     pairs = parse_qsl(parts.query, keep_blank_values=True)
     servers = [value.partition(":") for name, value in pairs if name == "host"]
