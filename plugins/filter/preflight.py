@@ -12,6 +12,7 @@ from typing import Any, Iterable, Mapping
 
 import yaml
 from ansible.errors import AnsibleError, AnsibleFilterError
+from ansible.module_utils.common.yaml import yaml_load
 from ansible_collections.airflowops.cluster.plugins.module_utils import (
     preflight,
     preflight_broker,
@@ -30,7 +31,8 @@ def known_variables(roles: Path = ROLES) -> dict[str, dict[str, Any]]:
     known: dict[str, dict[str, Any]] = {}
     for path in sorted(roles.glob("*/meta/argument_specs.yml")):
         try:
-            specs = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("argument_specs") or {}
+            # By libyaml where it is there: ten times as fast, and every host's worker reads them.
+            specs = (yaml_load(path.read_text(encoding="utf-8")) or {}).get("argument_specs") or {}
         except (OSError, yaml.YAMLError) as error:
             raise AnsibleFilterError(f"Cannot read the variables of a role from {path}: {error}") from error
         for entry_point in specs.values():
