@@ -9,7 +9,9 @@ import grp
 import json
 import os
 import pwd
+import shutil
 import stat
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -170,3 +172,62 @@ def test_block_makes_the_file_and_names_a_folder_in_its_place(tmp_path: Path) ->
     assert (tmp_path / "hosts").read_text().splitlines()[1] == "192.0.2.1 one"
     (tmp_path / "folder").mkdir()
     assert "not a regular file" in write({"path": str(tmp_path / "folder"), "block": "x"})["msg"]
+
+
+@pytest.fixture
+def host_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """In place of this machine's own: systemd-creds makes it when it first needs it."""
+    if not shutil.which("systemd-creds"):
+        pytest.skip("this machine has no systemd-creds")
+    key = tmp_path / "credential.secret"
+    monkeypatch.setenv("SYSTEMD_CREDENTIAL_SECRET", str(key))
+    return key
+
+
+def test_sealed_file_opens_under_its_name_alone(tmp_path: Path, host_key: Path) -> None:
+    path = tmp_path / "password"
+    wish = {"path": str(path), "secret_content": "hunter2 \u00e9", "sealed": True}
+    assert write(wish, check=True)["changed_paths"] == [str(path)]
+    assert not path.exists()
+    result = write(wish)
+    assert result["changed_paths"] == [str(path)]
+    assert "hunter2" not in json.dumps(result)
+    assert mode(path) == 0o600
+    assert b"hunter2" not in path.read_bytes()
+    opened = subprocess.run(["systemd-creds", "decrypt", path, "-"], capture_output=True, check=True)
+    assert opened.stdout.decode() == "hunter2 \u00e9"
+    assert subprocess.run(["systemd-creds", "decrypt", "--name=other", path, "-"]).returncode != 0
+
+
+def test_sealed_file_is_written_when_its_secret_or_the_key_is_another(tmp_path: Path, host_key: Path) -> None:
+    path = tmp_path / "password"
+    wish = {"path": str(path), "secret_content": "one", "sealed": True}
+    write(wish)
+    sealed = path.read_bytes()
+    assert write(wish)["changed"] is False
+    assert path.read_bytes() == sealed
+    assert write({**wish, "secret_content": "two"})["changed_paths"] == [str(path)]
+    assert write({**wish, "secret_content": "two"})["changed"] is False
+    # A copy of the machine, with a key of its own.
+    host_key.unlink()
+    assert write({**wish, "secret_content": "two"})["changed_paths"] == [str(path)]
+    assert write({**wish, "secret_content": "two"})["changed"] is False
+
+
+def test_only_secrets_are_sealed(tmp_path: Path) -> None:
+    result = write({"path": str(tmp_path / "a"), "content": "x", "sealed": True})
+    assert result["failed"]
+    assert "secret_content" in result["msg"]
+    assert not (tmp_path / "a").exists()
+
+
+def test_file_that_must_not_be(tmp_path: Path) -> None:
+    file, folder = tmp_path / "file", tmp_path / "folder"
+    file.write_text("x")
+    folder.mkdir()
+    wish = [{"path": str(path), "absent": True} for path in (file, folder, tmp_path / "none")]
+    assert write(*wish, check=True)["changed_paths"] == [str(file)]
+    assert file.exists()
+    assert write(*wish)["changed_paths"] == [str(file)]
+    assert not file.exists() and folder.exists()
+    assert write(*wish)["changed"] is False
