@@ -184,7 +184,8 @@ def host_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return key
 
 
-def test_sealed_file_opens_under_its_name_alone(tmp_path: Path, host_key: Path) -> None:
+@pytest.mark.usefixtures("host_key")
+def test_sealed_file_opens_under_its_name_alone(tmp_path: Path) -> None:
     path = tmp_path / "password"
     wish = {"path": str(path), "secret_content": "hunter2 \u00e9", "sealed": True}
     assert write(wish, check=True)["changed_paths"] == [str(path)]

@@ -150,6 +150,17 @@ def test_in_a_unit_a_percent_sign_is_doubled_and_a_dollar_sign_is_itself() -> No
     assert topology.systemd_quote('A=50 % of $B "x" \\ `y`', unit=True) == '"A=50 %% of $B \\"x\\" \\\\ `y`"'
 
 
+def test_service_units_read_the_common_files_and_their_own_credentials() -> None:
+    services = [
+        {"unit": "a.service", "credentials": ["KEY", "URL"], "command": "a"},
+        {"unit": "b.service", "credentials": []},
+    ]
+    assert topology.service_units(services, ["/etc/x"], "/etc/c") == [
+        {"name": "a.service", "files": ["/etc/x", "/etc/c/KEY", "/etc/c/URL"]},
+        {"name": "b.service", "files": ["/etc/x"]},
+    ]
+
+
 def test_units_share_their_files() -> None:
     assert topology.unit_list(["a.service", "b.service"], files=["/etc/x"]) == [
         {"name": "a.service", "files": ["/etc/x"], "restart_files": [], "reload_files": []},
