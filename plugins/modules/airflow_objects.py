@@ -216,6 +216,8 @@ def main() -> None:
             },
         },
         supports_check_mode=True,
+        # The host's journal shows no invocation: it would not hide a user's password that has quotes in it.
+        no_log=True,
     )
     params = module.params
     try:

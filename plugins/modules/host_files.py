@@ -354,6 +354,8 @@ def main() -> None:
             },
         },
         supports_check_mode=True,
+        # The host's journal shows no invocation: it would not hide a secret of several lines in a list.
+        no_log=True,
     )
     try:
         result = run(module)

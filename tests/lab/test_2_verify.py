@@ -318,9 +318,12 @@ def test_no_secret_in_clear_text(lab: Lab) -> None:
     secrets = [lab.secret(path.name) for path in (lab.directory / "secrets").iterdir()]
     # HAProxy's check of the broker wants its login in hexadecimal digits.
     secrets.append(lab.secret("broker").encode().hex())
+    # Nor in what Ansible had sudo do, which is noted there; but what these tests do themselves is left out.
+    elsewhere = " ".join(f"--exclude-dir={name}" for name in ("proc", "sys", "dev", "run", "journal"))
     look = (
-        "$find -rl --exclude-dir=proc --exclude-dir=sys --exclude-dir=dev --exclude-dir=run /;"
-        " ps -ww -eo args | $find; journalctl --no-pager -o cat | $find"
+        f"$find -rl {elsewhere} /;"
+        " ps -ww -eo args | $find;"
+        " journalctl --no-pager -o cat | awk '!/COMMAND=|command continued/ || /BECOME-SUCCESS/' | $find"
     )
     with ThreadPoolExecutor() as pool:
         found = pool.map(lambda host: where_in_clear(lab, host, secrets, look), lab.hosts)
