@@ -7,6 +7,7 @@
     airflow_setup.py export
     airflow_setup.py dags
     airflow_setup.py imports
+    airflow_setup.py clean DAYS
 
 migrate: brings the schema to what this Airflow wants. user: makes the first user, an administrator, unless
 there is one of that name; AIRFLOWOPS_USER, AIRFLOWOPS_EMAIL and AIRFLOWOPS_PASSWORD are its name, address and
@@ -15,6 +16,8 @@ as the last line, for the module airflow_objects. dags: reads the DAG files as t
 as the last line, {"errors": {file that cannot be imported: end of its error}, "queues": {queue: its tasks}}.
 imports: imports the DAG files and writes nothing; prints, in JSON, as the last line, {file: end of its error}
 of those that Airflow could import until now and this one, which may be another version, cannot.
+clean: removes what Celery noted of tasks that ended more than a day ago, which nobody reads; unless DAYS is
+0, also what Airflow keeps of runs, tasks and logins that are older.
 """
 
 from __future__ import annotations
@@ -22,9 +25,13 @@ from __future__ import annotations
 import json
 import os
 import sys
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from airflow.__main__ import main as airflow
+
+# Rows of a table that one transaction removes: Airflow writes into it meanwhile.
+CLEAN_BATCH = 10_000
 
 
 def command(step: str) -> list[str]:
@@ -90,6 +97,25 @@ def new_import_errors() -> dict[str, str]:
     }
 
 
+def clean(days: int) -> None:
+    from airflow.providers.celery.executors.celery_executor import app
+    from sqlalchemy import text
+
+    with app.backend.ResultSession() as session:
+        # Of several masters the others wait, and then find little to do.
+        session.execute(text("SELECT pg_advisory_lock(hashtext('airflowops clean'))"))
+        # Celery's own rule, `result_expires`. Only Celery's beat would follow it, which Airflow does not run.
+        app.backend.cleanup()
+        if days:
+            before = datetime.now(timezone.utc) - timedelta(days=days)
+            run(
+                [
+                    "db", "clean", "--clean-before-timestamp", before.isoformat(), "--yes", "--skip-archive",
+                    "--batch-size", str(CLEAN_BATCH), "--error-on-cleanup-failure",
+                ]
+            )  # fmt: skip
+
+
 def queues() -> dict[str, list[str]]:
     """Which tasks (DAG.task) of the DAGs in use go to which queue."""
     from airflow.models.dag import DagModel
@@ -114,6 +140,8 @@ if __name__ == "__main__":
         os.environ["AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL"] = "0"
         run(["dags", "reserialize"])
         print(json.dumps({"errors": import_errors(), "queues": queues()}))
+    elif sys.argv[1:2] == ["clean"]:
+        clean(int(sys.argv[2]))
     elif sys.argv[1:] == ["imports"]:
         print(json.dumps(new_import_errors()))
     else:
