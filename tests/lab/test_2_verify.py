@@ -330,6 +330,14 @@ def test_no_secret_in_clear_text(lab: Lab) -> None:
         assert not {host: text for host, text in zip(lab.hosts, found, strict=True) if text}
 
 
+def test_haproxy_takes_over_its_configuration_without_a_restart(lab: Lab) -> None:
+    """Its login at the broker comes sealed, and must be readable by who looks at the configuration before."""
+    machine = lab.host(lab.group("airflow_worker")[0])
+    pid = machine.check_output("systemctl show -P MainPID haproxy")
+    machine.run_expect([0], "systemctl reload haproxy")
+    assert machine.check_output("systemctl show -P MainPID haproxy") == pid
+
+
 def test_airflow_command_simply_works(lab: Lab) -> None:
     for host in (lab.group("airflow_master")[0], lab.group("airflow_worker")[0]):
         assert lab.host(host).check_output("airflow version").strip().endswith("3.3.2")
