@@ -155,6 +155,7 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.airflow_objects
     password_fits,
     plan,
 )
+from ansible_collections.airflowops.cluster.plugins.module_utils.quiet_module import QuietModule
 
 
 def export(module: AnsibleModule) -> dict:
@@ -175,7 +176,7 @@ def export(module: AnsibleModule) -> dict:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = QuietModule(
         argument_spec={
             **argument_spec(),
             "pools": {
@@ -216,8 +217,6 @@ def main() -> None:
             },
         },
         supports_check_mode=True,
-        # The host's journal shows no invocation: it would not hide a user's password that has quotes in it.
-        no_log=True,
     )
     params = module.params
     try:

@@ -127,6 +127,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.text.converters import to_bytes, to_text
+from ansible_collections.airflowops.cluster.plugins.module_utils.quiet_module import QuietModule
 
 BEGIN = "# BEGIN airflowops.cluster"
 END = "# END airflowops.cluster"
@@ -330,7 +331,7 @@ def run(module: AnsibleModule) -> dict:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = QuietModule(
         argument_spec={
             "files": {
                 "type": "list",
@@ -354,8 +355,6 @@ def main() -> None:
             },
         },
         supports_check_mode=True,
-        # The host's journal shows no invocation: it would not hide a secret of several lines in a list.
-        no_log=True,
     )
     try:
         result = run(module)
