@@ -23,6 +23,7 @@ PROPERTIES = (
     "StateChangeTimestampMonotonic",
     "FragmentPath",
     "DropInPaths",
+    "Triggers",
 )
 
 
@@ -34,6 +35,7 @@ class Unit:
         timer, at which it became active; 0 if it never was.
     queued: whether a job for it, such as a restart, waits or is under way.
     settled_at: seconds since the epoch at which it entered its state, or came back to it from a reload.
+    triggers: what it starts, as a timer does.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Unit:
     started_at: float
     settled_at: float
     fragments: tuple[str, ...]
+    triggers: tuple[str, ...] = ()
 
     @property
     def active(self) -> bool:
@@ -105,6 +108,7 @@ def parse_show(text: str, boot_time: float) -> list[Unit]:
                 started_at=started_at or active_at,
                 settled_at=settled_at,
                 fragments=tuple(path for path in fragments if path),
+                triggers=tuple(values.get("Triggers", "").split()),
             )
         )
     return units
@@ -121,6 +125,12 @@ def with_new_drop_ins(units: list[Unit], drop_ins: Mapping[str, Collection[str]]
         replace(unit, needs_reload=True) if {*drop_ins.get(unit.name, ())} - {*unit.fragments} else unit
         for unit in units
     ]
+
+
+def with_triggered(units: list[Unit], triggered: list[Unit]) -> list[Unit]:
+    """The units, told that they have to be loaded anew where what they start has to be."""
+    outdated = {unit.name for unit in triggered if unit.needs_reload}
+    return [replace(unit, needs_reload=True) if outdated & {*unit.triggers} else unit for unit in units]
 
 
 def stale_units(units: list[Unit], changed_at: dict[str, float]) -> list[str]:

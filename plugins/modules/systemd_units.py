@@ -121,6 +121,7 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.systemd_units i
     stale_units,
     units_to_reload,
     with_new_drop_ins,
+    with_triggered,
 )
 
 # A look costs some hundredths of a CPU second, which services on their way up need more.
@@ -144,9 +145,16 @@ def systemctl(module: AnsibleModule, *arguments: str) -> str:
     return out
 
 
-def observe(module: AnsibleModule, names: list[str]) -> list[Unit]:
+def show(module: AnsibleModule, names: list[str]) -> list[Unit]:
     out = systemctl(module, "show", f"--property={','.join(PROPERTIES)}", "--", *names)
-    units = parse_show(out, time.time() - time.monotonic())
+    return parse_show(out, time.time() - time.monotonic())
+
+
+def observe(module: AnsibleModule, names: list[str]) -> list[Unit]:
+    units = show(module, names)
+    triggered = sorted({name for unit in units for name in unit.triggers})
+    if triggered:
+        units = with_triggered(units, show(module, triggered))
     return with_new_drop_ins(
         units, {name: sorted(map(str, DROP_INS.glob(f"{name}.d/*.conf"))) for name in names}
     )

@@ -17,6 +17,7 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.systemd_units i
     stale_units,
     units_to_reload,
     with_new_drop_ins,
+    with_triggered,
 )
 
 BOOT = 1_000_000.0
@@ -35,6 +36,7 @@ ActiveEnterTimestampMonotonic=3000000
 StateChangeTimestampMonotonic=4000000
 FragmentPath=/etc/systemd/system/redis-cluster@.service
 DropInPaths=/etc/systemd/system/redis-cluster@.service.d/a.conf /run/systemd/b=c.conf
+Triggers=
 """
 UNKNOWN = """\
 Id=airflow-scheduler.service
@@ -250,3 +252,19 @@ def test_drop_in_that_is_loaded() -> None:
     path = "/etc/systemd/system/a.service.d/x.conf"
     (unit,) = with_new_drop_ins([replace(UNIT, fragments=(path,))], {"a.service": [path]})
     assert not unit.needs_reload
+
+
+def test_a_timer_is_loaded_anew_with_what_it_starts() -> None:
+    def shown(name: str, *, outdated: str = "no", triggers: str = "") -> str:
+        return (
+            f"Id={name}\nLoadState=loaded\nActiveState=active\nSubState=waiting\nUnitFileState=enabled\n"
+            f"NeedDaemonReload={outdated}\nTriggers={triggers}\n"
+        )
+
+    text = "\n".join([shown("a.timer", triggers="a.service"), shown("b.timer", triggers="b.service")])
+    units = parse_show(text, 0.0)
+    triggered = parse_show("\n".join([shown("a.service", outdated="yes"), shown("b.service")]), 0.0)
+    assert plan(units, [], []) == []
+    told = with_triggered(units, triggered)
+    assert [unit.name for unit in told if unit.needs_reload] == ["a.timer"]
+    assert [step.action for step in plan(told, [], [])] == ["daemon-reload"]
