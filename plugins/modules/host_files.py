@@ -218,12 +218,6 @@ def make_link(module: AnsibleModule, entry: dict) -> bool:
     return True
 
 
-def systemd_creds(
-    module: AnsibleModule, arguments: list[str], data: str | None = None
-) -> tuple[int, str, str]:
-    return module.run_command(["systemd-creds", *arguments], data=data, binary_data=True)
-
-
 def opens_to(module: AnsibleModule, entry: dict, content: bytes) -> bool:
     """Whether the sealed file holds that."""
     path = entry["path"]
