@@ -3,13 +3,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Makes a release, a virtualenv of what a lock file names, or takes one over from a host that has made it.
 
-    release.py make LOCKS LOCK RELEASE
-    release.py pack RELEASE ARCHIVE
-    release.py take URL SHA256 RELEASE
+    release.py make LOCKS LOCK RELEASE MANIFEST [LINK]
+    release.py offer RELEASE FOLDER ADDRESS PORT
+    release.py take URL SHA256 RELEASE MANIFEST [LINK]
 
 LOCKS: folder that holds uv.txt and the lock file LOCK; uv goes into a folder beside it.
 RELEASE: folder of the virtualenv. It lies at the same path on every host, as its scripts name it.
-ARCHIVE: tar file to write; its SHA-256 is printed. Not compressed: hosts of one cluster are near each other.
+MANIFEST: text that is written into the release's file `manifest` when it is complete.
+LINK: symbolic link to the release in use, which is then led to this one.
+FOLDER: where release.tar is written and served from by HTTP; its SHA-256 is printed. Not compressed: hosts of
+one cluster are near each other.
 """
 
 from __future__ import annotations
@@ -26,6 +29,8 @@ from typing import BinaryIO
 
 BLOCK = 1 << 20
 CONNECT_TIMEOUT = 10
+OFFER_UNIT = "airflow-release.service"
+OFFER_SECONDS = 1800
 
 
 def install_uv(locks: Path, target: Path) -> None:
@@ -60,7 +65,8 @@ def copy(source: BinaryIO, target: BinaryIO) -> str:
     return digest.hexdigest()
 
 
-def pack(release: Path, archive: Path) -> None:
+def pack(release: Path, archive: Path) -> str:
+    """Returns the SHA-256 of the archive."""
     archive.parent.mkdir(mode=0o755, exist_ok=True)
     tar = ["tar", "--create", "--owner=0", "--group=0", f"--directory={release}", "."]
     with subprocess.Popen(tar, stdout=subprocess.PIPE) as process, archive.open("wb") as target:
@@ -69,7 +75,31 @@ def pack(release: Path, archive: Path) -> None:
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, tar)
     archive.chmod(0o644)
+    return digest
+
+
+def offer(release: Path, folder: Path, address: str, port: str) -> None:
+    # One of a run that was cut off: usually there is none.
+    subprocess.run(["systemctl", "stop", OFFER_UNIT], check=False, stderr=subprocess.DEVNULL)
+    digest = pack(release, folder / "release.tar")
+    command = ["systemd-run", "--quiet", "--collect", f"--unit={OFFER_UNIT}", "--property=DynamicUser=yes"]
+    command += [f"--property=RuntimeMaxSec={OFFER_SECONDS}", f"--property=ExecStopPost=+rm -rf {folder}"]
+    server = [sys.executable, "-m", "http.server", f"--bind={address}", f"--directory={folder}", port]
+    subprocess.run([*command, *server], check=True)
     print(digest)
+
+
+def complete(release: Path, manifest: str, link: Path | None = None) -> None:
+    """The manifest last: a release without one is not used, and made anew."""
+    partial = release / "manifest.partial"
+    partial.write_text(manifest)
+    partial.chmod(0o644)
+    partial.rename(release / "manifest")
+    if link:
+        beside = link.with_name(f"{link.name}.partial")
+        beside.unlink(missing_ok=True)
+        beside.symlink_to(release)
+        beside.rename(link)
 
 
 def take(url: str, sha256: str, release: Path) -> None:
@@ -98,14 +128,18 @@ def take(url: str, sha256: str, release: Path) -> None:
 
 
 def main(action: str, *arguments: str) -> None:
+    if action == "offer":
+        release, folder, address, port = arguments
+        offer(Path(release), Path(folder), address, port)
+        return
+    source, name, folder, manifest, *link = arguments
     if action == "make":
-        make(Path(arguments[0]), arguments[1], Path(arguments[2]))
-    elif action == "pack":
-        pack(Path(arguments[0]), Path(arguments[1]))
+        make(Path(source), name, Path(folder))
     elif action == "take":
-        take(arguments[0], arguments[1], Path(arguments[2]))
+        take(source, name, Path(folder))
     else:
         sys.exit(__doc__)
+    complete(Path(folder), manifest, *map(Path, link))
 
 
 if __name__ == "__main__":
