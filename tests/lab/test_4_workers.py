@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from lab import Lab, recap, wait_until
+from lab import ROOT, Lab, recap, wait_until
 from test_4_faults import Load, put_dag, put_load_dag
 
 pytestmark = pytest.mark.topology("multi_node")
@@ -24,6 +25,15 @@ WORKER = {
     "environment": {"LAB_WORD": "50 % of $words"},
     "write_paths": ["/srv/lab"],
 }
+
+
+LATE = """
+airflow_worker:
+  hosts:
+    worker4:
+      ansible_host: 10.123.7.44
+      airflow_workers: [{name: late, queues: [late], concurrency: 2}]
+"""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -101,6 +111,39 @@ def test_workers_are_removed_and_come_back(lab: Lab) -> None:
     for unit in units(lab, "worker3"):
         assert worker.service(unit).is_running
         assert worker.service(unit).is_enabled
+
+
+@pytest.fixture
+def worker4(lab: Lab) -> Iterator[Path]:
+    """A bare host that the inventory at the path adds to the lab."""
+    inventory = lab.directory / "worker4.yml"
+    inventory.write_text(LATE)
+    lab.playbook("molecule/shared/create.yml", "-i", inventory)
+    yield inventory
+    lab.podman("rm", ["worker4"], "--force")
+
+
+def test_a_worker_is_added_by_a_run_for_it_alone(lab: Lab, worker4: Path) -> None:
+    source = ROOT / "tests/lab/dags/lab_late.py"
+    shutil.copy(source, lab.with_load[1].partition("=")[2])
+    output = lab.playbook("playbooks/worker_add.yml", "-i", worker4, "--limit", "worker4", *lab.with_load)
+    assert set(recap(output)) == {"worker4"}
+    put_dag(lab, "lab_late")
+    run = lab.airflow.post("dags/lab_late/dagRuns", {"logical_date": None})
+    path = f"dags/lab_late/dagRuns/{run['dag_run_id']}"
+    wait_until("the run's end", lambda: lab.airflow.get(path)["state"] in ("success", "failed"), timeout=60)
+    assert returned(lab, path, "where") == "worker4"
+    # From the worker, by its name, through any master.
+    for master in lab.group("airflow_master"):
+        lab.host(master).run_expect([0], "getent hosts worker4")
+    log = lab.airflow.get(f"{path}/taskInstances/where/logs/1", full_content="true")
+    assert "this ran late" in json.dumps(log)
+    # What Celery notes of its tasks got into the metastore.
+    state = "select count(*) from celery_taskmeta where status = 'SUCCESS'"
+    count = lab.host("metastore1").check_output(f'sudo -u postgres psql -Atd airflow_results -c "{state}"')
+    assert int(count) >= 1
+    again = lab.playbook("site.yml", "-i", worker4, "--limit", "worker4", *lab.with_load)
+    assert recap(again)["worker4"]["changed"] == 0
 
 
 @pytest.fixture(scope="module")
