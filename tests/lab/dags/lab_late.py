@@ -6,9 +6,9 @@ from airflow.sdk import dag, task
 
 
 @task(queue="late")
-def where() -> str:
+def where() -> list[str]:
     print("this ran late")
-    return socket.gethostname()
+    return [socket.gethostname()]
 
 
 @dag(schedule=None)
