@@ -4,15 +4,16 @@
 """Makes a release, a virtualenv of what a lock file names, or takes one over from a host that has made it.
 
     release.py make LOCKS LOCK RELEASE MANIFEST [LINK]
-    release.py offer RELEASE FOLDER ADDRESS PORT
+    release.py offer RELEASE ADDRESS PORT
     release.py take URL SHA256 RELEASE MANIFEST [LINK]
 
 LOCKS: folder that holds uv.txt and the lock file LOCK; uv goes into a folder beside it.
 RELEASE: folder of the virtualenv. It lies at the same path on every host, as its scripts name it.
 MANIFEST: text that is written into the release's file `manifest` when it is complete.
 LINK: symbolic link to the release in use, which is then led to this one.
-FOLDER: where release.tar is written and served from by HTTP; its SHA-256 is printed. Not compressed: hosts of
-one cluster are near each other.
+
+What is offered is release.tar, by HTTP; its SHA-256 is printed. Not compressed: hosts of one cluster are near
+each other.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from typing import BinaryIO
 
 BLOCK = 1 << 20
 CONNECT_TIMEOUT = 10
-OFFER_UNIT = "airflow-release.service"
+# A unit, and the folder of its state.
+OFFER = "airflow-release"
 OFFER_SECONDS = 1800
 
 
@@ -78,13 +80,18 @@ def pack(release: Path, archive: Path) -> str:
     return digest
 
 
-def offer(release: Path, folder: Path, address: str, port: str) -> None:
+def offer(release: Path, address: str, port: str) -> None:
+    """Until the unit is stopped, or its time is up. It takes the archive with it."""
     # One of a run that was cut off: usually there is none.
-    subprocess.run(["systemctl", "stop", OFFER_UNIT], check=False, stderr=subprocess.DEVNULL)
-    digest = pack(release, folder / "release.tar")
-    command = ["systemd-run", "--quiet", "--collect", f"--unit={OFFER_UNIT}", "--property=DynamicUser=yes"]
-    command += [f"--property=RuntimeMaxSec={OFFER_SECONDS}", f"--property=ExecStopPost=+rm -rf {folder}"]
-    server = [sys.executable, "-m", "http.server", f"--bind={address}", f"--directory={folder}", port]
+    subprocess.run(["systemctl", "stop", f"{OFFER}.service"], check=False, stderr=subprocess.DEVNULL)
+    # Where systemd looks for the state of a unit with a user of its own, which may then remove it.
+    private = Path("/var/lib/private")
+    private.mkdir(mode=0o700, exist_ok=True)
+    digest = pack(release, private / OFFER / "release.tar")
+    command = ["systemd-run", "--quiet", "--collect", f"--unit={OFFER}", f"--property=StateDirectory={OFFER}"]
+    command += ["--property=DynamicUser=yes", f"--property=RuntimeMaxSec={OFFER_SECONDS}"]
+    command += [f"--property=ExecStopPost=/usr/bin/rm -f /var/lib/{OFFER}/release.tar"]
+    server = [sys.executable, "-m", "http.server", f"--bind={address}", f"--directory=/var/lib/{OFFER}", port]
     subprocess.run([*command, *server], check=True)
     print(digest)
 
@@ -129,8 +136,8 @@ def take(url: str, sha256: str, release: Path) -> None:
 
 def main(action: str, *arguments: str) -> None:
     if action == "offer":
-        release, folder, address, port = arguments
-        offer(Path(release), Path(folder), address, port)
+        release, address, port = arguments
+        offer(Path(release), address, port)
         return
     source, name, folder, manifest, *link = arguments
     if action == "make":
