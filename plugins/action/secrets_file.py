@@ -18,10 +18,15 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secre
     new_secret,
     secret_problem,
 )
+from ansible_collections.airflowops.cluster.plugins.module_utils.secrets_rotation import (
+    LEFT_ALONE,
+    STEPS,
+    stepped,
+)
 
 
-def completed(text: str, path: Path) -> tuple[str, list[str]]:
-    """The text of a file of variables with the secrets that it lacks at its end, and their names."""
+def variables_of(text: str, path: Path) -> dict[str, Any]:
+    """What a file of variables holds. Fails where it is no such file, or a secret in it is unfit."""
     try:
         variables = yaml.safe_load(text) or {}
     except yaml.YAMLError:
@@ -39,21 +44,45 @@ def completed(text: str, path: Path) -> tuple[str, list[str]]:
             "; ".join(f"{name} in {path} {problem}" for name, problem in unfit.items())
             + ". Remove these lines, and run again to get good values. The file was left as it is."
         )
-    lacking = [name for name in SECRETS if name not in variables]
+    return variables
+
+
+def completed(text: str, path: Path) -> tuple[str, list[str]]:
+    """The text of a file of variables with the secrets that it lacks at its end, and their names."""
+    lacking = [name for name in SECRETS if name not in variables_of(text, path)]
     if text and not text.endswith("\n"):
         text += "\n"
     return text + "".join(f'{name}: "{new_secret(name)}"\n' for name in lacking), lacking
 
 
+def rotated(text: str, path: Path, step: str, names: list[str]) -> tuple[str, list[str]]:
+    """The text after a step of a rotation, and the names of the secrets that are being rotated."""
+    there = variables_of(text, path)
+    known = [name for name in SECRETS if name not in LEFT_ALONE]
+    if unknown := [name for name in names if name not in known]:
+        raise AnsibleActionFail(
+            f"{', '.join(unknown)}: no such secret can be rotated. These can: {', '.join(known)}."
+        )
+    if missing := [name for name in names if name not in there]:
+        raise AnsibleActionFail(f"{path} does not hold {', '.join(missing)}: rotate what it holds.")
+    return stepped(text, step, names or [name for name in known if name in there])
+
+
 class ActionModule(ActionBase):
     TRANSFERS_FILES = False
-    _VALID_ARGS = frozenset(("path",))
+    _VALID_ARGS = frozenset(("path", "step", "names"))
     _supports_check_mode = True
     _requires_connection = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result = super().run(tmp, task_vars)
-        _, arguments = self.validate_argument_spec({"path": {"type": "path", "required": True}})
+        _, arguments = self.validate_argument_spec(
+            {
+                "path": {"type": "path", "required": True},
+                "step": {"type": "str", "choices": list(STEPS)},
+                "names": {"type": "list", "elements": "str", "default": []},
+            }
+        )
         path = Path(arguments["path"])
         vault: VaultLib = self._loader._vault
         if not vault.secrets:
@@ -67,11 +96,19 @@ class ActionModule(ActionBase):
             text = vault.decrypt(before).decode() if encrypted else before.decode()
         except AnsibleVaultError:
             raise AnsibleActionFail(f"{path} is encrypted with another password than this one.") from None
-        text, added = completed(text if before else "---\n", path)
-        changed = bool(added) or not encrypted
+        if arguments["step"] and not encrypted:
+            raise AnsibleActionFail(
+                f"{path} is not an encrypted file of secrets: make it with init_secrets.yml."
+            )
+        old, added, rotating = text, [], []
+        if arguments["step"]:
+            text, rotating = rotated(text, path, arguments["step"], arguments["names"])
+        else:
+            text, added = completed(text if before else "---\n", path)
+        changed = text != old or not encrypted
         if changed and not self._task.check_mode:
             self.write(path, vault.encrypt(text))
-        return {**result, "changed": changed, "added": added, "path": str(path)}
+        return {**result, "changed": changed, "added": added, "rotating": rotating, "path": str(path)}
 
     def write(self, path: Path, content: bytes) -> None:
         """Whole or not at all, and readable by its owner alone."""

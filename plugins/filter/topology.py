@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import socket
 from typing import Any, Mapping, Sequence
 from urllib.parse import quote
@@ -121,6 +123,24 @@ def url_quote(value: str) -> str:
     return quote(value, safe="")
 
 
+def jwks(keys: Mapping[str, str]) -> str:
+    """A JSON Web Key Set (RFC 7517) of symmetric keys for HS512, which Airflow signs its tokens with."""
+    return json.dumps(
+        {
+            "keys": [
+                {
+                    "kty": "oct",
+                    "use": "sig",
+                    "alg": "HS512",
+                    "kid": name,
+                    "k": base64.urlsafe_b64encode(secret.encode()).decode().rstrip("="),
+                }
+                for name, secret in keys.items()
+            ]
+        }
+    )
+
+
 class FilterModule:
     def filters(self) -> dict[str, Any]:
         return {
@@ -139,5 +159,6 @@ class FilterModule:
                 unit_list,
                 environment_file,
                 url_quote,
+                jwks,
             )
         }

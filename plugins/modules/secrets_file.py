@@ -20,6 +20,23 @@ options:
     description: The file, usually C(group_vars/all/secrets.yml) beside the inventory. Its folder is made.
     type: path
     required: true
+  step:
+    description:
+      - Instead of adding what is missing, take a step in giving the secrets new values. V(announce) makes the
+        new values and writes them beside the ones in use, V(use) puts them in their place and keeps the old
+        ones, V(forget) drops these.
+      - What is under way stands in the file's variable C(cluster_secrets_in_rotation). A step that was taken
+        already changes nothing.
+    type: str
+    choices: [announce, use, forget]
+  names:
+    description:
+      - Secrets that V(announce) makes new values for; all that the file holds, if none is named, but for
+        C(airflow_admin_password), which its owner changes in the UI.
+      - While a rotation is under way it is that one which goes on, whatever is named.
+    type: list
+    elements: str
+    default: []
 attributes:
   action:
     description: Runs on the controller alone.
@@ -42,6 +59,12 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+rotating:
+  description: Names of the secrets that are being rotated, after the step.
+  type: list
+  elements: str
+  returned: success
+  sample: [airflow_fernet_key]
 added:
   description: Names of the secrets that were added.
   type: list

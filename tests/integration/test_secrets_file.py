@@ -1,10 +1,11 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`init_secrets.yml` as a user runs it: with a vault password, on an inventory of his own."""
+"""The file of secrets as users have it: with a vault password, on an inventory of their own."""
 
 from __future__ import annotations
 
+import json
 import re
 import stat
 import subprocess
@@ -37,6 +38,21 @@ class Inventory:
         return subprocess.run(
             [*command, *arguments], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
         )
+
+    def step(self, step: str, *names: str) -> subprocess.CompletedProcess[str]:
+        arguments = {"path": str(self.file), "step": step, "names": list(names)}
+        command = [
+            BIN / "ansible",
+            "localhost",
+            "-m",
+            "airflowops.cluster.secrets_file",
+            "-a",
+            json.dumps(arguments),
+        ]
+        return subprocess.run(
+            [*command, "--vault-password-file", self.password, "-vvv"],
+            cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
 
     def text(self) -> str:
         return subprocess.run(
@@ -114,3 +130,34 @@ def test_without_a_password_and_with_the_wrong_one(inventory: Inventory, tmp_pat
     inventory.file.unlink()
     done = inventory.init("-e", f"secrets_file={file}", password=other)
     assert "is encrypted with another password" in " ".join((done.stdout + done.stderr).split())
+
+
+def test_a_rotation_shows_no_value_and_stays_encrypted(inventory: Inventory) -> None:
+    assert inventory.init().returncode == 0
+    before = yaml.safe_load(inventory.text())
+    output = ""
+    for step in ("announce", "use", "forget"):
+        done = inventory.step(step)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+        output += done.stdout + done.stderr
+        assert inventory.file.read_text().startswith("$ANSIBLE_VAULT")
+    after = yaml.safe_load(inventory.text())
+    assert {name for name in SECRETS if after[name] == before[name]} == {"airflow_admin_password"}
+    for value in {**before, **after}.values():
+        assert str(value) not in output or value == {}
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["airflow_admin_password"], "no such secret can be rotated. These can: redis_cluster_password"),
+        (["flower_pasword"], "flower_pasword: no such secret can be rotated"),
+    ],
+)
+def test_what_cannot_be_rotated_is_named(inventory: Inventory, names: list[str], words: str) -> None:
+    assert inventory.init().returncode == 0
+    content = inventory.file.read_bytes()
+    done = inventory.step("announce", *names)
+    assert done.returncode != 0
+    assert words in " ".join((done.stdout + done.stderr).split())
+    assert inventory.file.read_bytes() == content

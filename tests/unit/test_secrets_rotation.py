@@ -1,0 +1,76 @@
+# Copyright (c) 2026 The airflowops.cluster maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A rotation in a file of secrets, step by step."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secrets import secret_problem
+from ansible_collections.airflowops.cluster.plugins.module_utils.secrets_rotation import IN_ROTATION, stepped
+
+NAMES = ["airflow_fernet_key", "flower_password"]
+TEXT = """---
+# Mine, with a comment: and a colon.
+flower_password: an old one  # of 2024
+smtp_password: 'leave me'
+airflow_fernet_key: "old-key"
+list:
+  - of things
+"""
+
+
+def test_three_steps() -> None:
+    announced, names = stepped(TEXT, "announce", NAMES)
+    assert names == NAMES
+    # Added at the end, all else untouched.
+    assert announced.startswith(TEXT)
+    state = yaml.safe_load(announced)[IN_ROTATION]
+    assert all(secret_problem(name, state[name]["next"]) == "" for name in NAMES)
+    used, names = stepped(announced, "use", [])
+    assert names == NAMES
+    values = yaml.safe_load(used)
+    for name, old in (("flower_password", "an old one"), ("airflow_fernet_key", "old-key")):
+        assert values[name] == state[name]["next"]
+        assert values[IN_ROTATION][name] == {"previous": old}
+    assert "# Mine, with a comment: and a colon.\n" in used
+    assert "  # of 2024\nsmtp_password: 'leave me'\n" in used
+    assert values["list"] == ["of things"]
+    forgotten, names = stepped(used, "forget", [])
+    assert names == []
+    assert yaml.safe_load(forgotten) == {**values, IN_ROTATION: {}}
+    assert "an old one" not in forgotten
+
+
+@pytest.mark.parametrize("steps", [["announce"], ["announce", "use"], ["announce", "use", "forget"]])
+def test_a_step_taken_again_changes_nothing(steps: list[str]) -> None:
+    text = TEXT
+    for step in steps:
+        text, _ = stepped(text, step, NAMES)
+    again, _ = stepped(text, steps[-1], NAMES)
+    if steps[-1] == "announce":
+        assert again == text
+    else:
+        assert yaml.safe_load(again) == yaml.safe_load(text)
+
+
+def test_what_is_under_way_goes_on_whatever_is_named() -> None:
+    announced, _ = stepped(TEXT, "announce", NAMES[:1])
+    again, names = stepped(announced, "announce", NAMES)
+    assert (again, names) == (announced, NAMES[:1])
+    used, _ = stepped(announced, "use", [])
+    assert stepped(used, "announce", NAMES) == (used, NAMES[:1])
+
+
+def test_forgets_only_what_is_no_longer_used() -> None:
+    announced, _ = stepped(TEXT, "announce", NAMES)
+    assert stepped(announced, "forget", [])[0] == announced
+
+
+def test_a_second_rotation_begins_after_the_first() -> None:
+    text = TEXT
+    for step in ("announce", "use", "forget", "announce"):
+        text, names = stepped(text, step, NAMES[:1])
+    assert names == NAMES[:1]
+    assert text.count(IN_ROTATION) == 1
