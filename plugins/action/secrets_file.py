@@ -100,7 +100,9 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(
                 f"{path} is not an encrypted file of secrets: make it with init_secrets.yml."
             )
-        old, added, rotating = text, [], []
+        old = text
+        added: list[str] = []
+        rotating: list[str] = []
         if arguments["step"]:
             text, rotating = rotated(text, path, arguments["step"], arguments["names"])
         else:

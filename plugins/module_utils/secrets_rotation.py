@@ -7,9 +7,9 @@
 of the old ones, which are still accepted; `forget` ends that. What is under way stands in a variable of the
 file:
 
-    cluster_secrets_in_rotation: {"airflow_fernet_key": {"next": "..."}}        # after announce
-    cluster_secrets_in_rotation: {"airflow_fernet_key": {"previous": "..."}}    # after use
-    cluster_secrets_in_rotation: {}                                             # after forget
+    secrets_in_rotation: {"airflow_fernet_key": {"next": "..."}}        # after announce
+    secrets_in_rotation: {"airflow_fernet_key": {"previous": "..."}}    # after use
+    secrets_in_rotation: {}                                             # after forget
 
 Each step can be taken again: a rotation that was cut off is ended by the three steps in their order.
 """
@@ -23,7 +23,7 @@ import yaml
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secrets import new_secret
 
 STEPS = ("announce", "use", "forget")
-IN_ROTATION = "cluster_secrets_in_rotation"
+IN_ROTATION = "secrets_in_rotation"
 # A person's: whoever has it changes it in the UI.
 LEFT_ALONE = ("airflow_admin_password",)
 

@@ -133,6 +133,14 @@ def with_triggered(units: list[Unit], triggered: list[Unit]) -> list[Unit]:
     return [replace(unit, needs_reload=True) if outdated & {*unit.triggers} else unit for unit in units]
 
 
+def outdated(unit: Unit, changed_at: float) -> bool:
+    """Whether it was started after its unit file had been changed and before systemd had read that.
+
+    changed_at: the latest change of the unit's own files in seconds since the epoch.
+    """
+    return unit.active and unit.needs_reload and not unit.triggers and 0 < changed_at <= unit.started_at
+
+
 def stale_units(units: list[Unit], changed_at: dict[str, float]) -> list[str]:
     """Active units one of whose files was changed after their main process had started.
 

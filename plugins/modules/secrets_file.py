@@ -25,7 +25,7 @@ options:
       - Instead of adding what is missing, take a step in giving the secrets new values. V(announce) makes the
         new values and writes them beside the ones in use, V(use) puts them in their place and keeps the old
         ones, V(forget) drops these.
-      - What is under way stands in the file's variable C(cluster_secrets_in_rotation). A step that was taken
+      - What is under way stands in the file's variable C(secrets_in_rotation). A step that was taken
         already changes nothing.
     type: str
     choices: [announce, use, forget]

@@ -116,6 +116,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.airflowops.cluster.plugins.module_utils.systemd_units import (
     PROPERTIES,
     Unit,
+    outdated,
     parse_show,
     plan,
     stale_units,
@@ -165,6 +166,16 @@ def last_change(paths: list[str]) -> float:
     return max((os.lstat(path).st_ctime for path in paths if os.path.lexists(path)), default=0.0)
 
 
+def note_outdated(units: list[Unit]) -> None:
+    """What was started between a change of its unit and systemd's reading it runs as the unit was before.
+
+    The file that was changed last gets the time of now, by which the unit counts as stale until it is restarted.
+    """
+    for unit in units:
+        if outdated(unit, last_change([*unit.fragments])):
+            os.utime(max(unit.fragments, key=lambda path: last_change([path])))
+
+
 def journal(module: AnsibleModule, name: str) -> str:
     return module.run_command(
         ["journalctl", "--no-pager", "-o", "cat", "-n", str(JOURNAL_LINES), "-u", name]
@@ -200,6 +211,8 @@ def wait_until_active(module: AnsibleModule, names: list[str], timeout: int) -> 
 def run(module: AnsibleModule) -> dict:
     wanted = {unit["name"]: unit for unit in module.params["units"]}
     names = list(wanted)
+    if not module.check_mode:
+        note_outdated(show(module, names))
     units = observe(module, names)
     stale = stale_units(
         units, {unit.name: last_change([*wanted[unit.name]["files"], *unit.fragments]) for unit in units}

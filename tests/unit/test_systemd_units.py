@@ -12,6 +12,7 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.systemd_units i
     PROPERTIES,
     Step,
     Unit,
+    outdated,
     parse_show,
     plan,
     stale_units,
@@ -268,3 +269,14 @@ def test_a_timer_is_loaded_anew_with_what_it_starts() -> None:
     told = with_triggered(units, triggered)
     assert [unit.name for unit in told if unit.needs_reload] == ["a.timer"]
     assert [step.action for step in plan(told, [], [])] == ["daemon-reload"]
+
+
+def test_a_unit_started_before_systemd_read_its_changed_file_is_outdated() -> None:
+    changed = replace(UNIT, needs_reload=True)
+    assert outdated(changed, UNIT.started_at - 1)
+    # It is stale anyway.
+    assert not outdated(changed, UNIT.started_at + 1)
+    assert not outdated(UNIT, UNIT.started_at - 1)
+    assert not outdated(replace(changed, active_state="inactive"), UNIT.started_at - 1)
+    # A timer whose service is to be read anew.
+    assert not outdated(replace(changed, triggers=("b.service",)), UNIT.started_at - 1)

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 import shlex
 from pathlib import Path
@@ -187,3 +189,14 @@ def test_each_filter_is_documented_with_the_arguments_that_it_takes(name: str) -
 def test_an_environment_file_has_a_line_for_each_variable() -> None:
     assert topology.environment_file({"A": "x y", "B": 'say "$1"'}) == 'A="x y"\nB="say \\"\\$1\\""\n'
     assert topology.environment_file({}) == ""
+
+
+def test_a_key_set_holds_the_secrets_to_the_byte() -> None:
+    keys = json.loads(topology.jwks({"not-used": "a secret of 22 bytes…", "new": "x" * 64}))["keys"]
+    assert [(key["kid"], key["kty"], key["alg"]) for key in keys] == [
+        ("not-used", "oct", "HS512"),
+        ("new", "oct", "HS512"),
+    ]
+    padded = keys[0]["k"] + "=" * (-len(keys[0]["k"]) % 4)
+    assert base64.urlsafe_b64decode(padded).decode() == "a secret of 22 bytes…"
+    assert "=" not in keys[0]["k"]
