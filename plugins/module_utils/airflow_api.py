@@ -167,7 +167,8 @@ class AirflowApi:
             try:
                 return self._send(method, url, body, self._token)
             except StatusError as error:
-                if error.status != 401:
+                # 403 is for a signature that is not that of the API server.
+                if error.status != 401 and not (error.status == 403 and "Invalid JWT token" in str(error)):
                     raise
                 self._token = None
                 if fresh:

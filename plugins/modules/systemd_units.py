@@ -169,7 +169,7 @@ def last_change(paths: list[str]) -> float:
 def note_outdated(units: list[Unit]) -> None:
     """What was started between a change of its unit and systemd's reading it runs as the unit was before.
 
-    The file that was changed last gets the time of now, by which the unit counts as stale until it is restarted.
+    The file that was changed last gets the time of now: the unit counts as stale until it is restarted.
     """
     for unit in units:
         if outdated(unit, last_change([*unit.fragments])):

@@ -84,6 +84,8 @@ def test_check_mode_on_the_running_cluster(lab: Lab) -> None:
         assert lab.secret(name) not in output
 
 
+# The gate has time for one of the two.
+@pytest.mark.topology("multi_node")
 def test_the_demo_reuses_what_is_there(lab: Lab) -> None:
     """The very script of `make demo`, on the cluster that runs."""
     output = lab.run("tests/tools/demo", "up", lab.topology)

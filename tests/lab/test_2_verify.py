@@ -128,6 +128,13 @@ def test_redis_cli_agrees_with_the_module(lab: Lab) -> None:
 
 
 @pytest.mark.topology("multi_node")
+def test_no_archive_is_left_of_the_release_that_was_offered(lab: Lab) -> None:
+    for master in lab.group("airflow_master"):
+        assert lab.host(master).check_output("find /var/lib /opt/airflow -name release.tar") == ""
+        assert not lab.host(master).service("airflow-release").is_running
+
+
+@pytest.mark.topology("multi_node")
 def test_no_replica_shares_a_host_with_its_master(lab: Lab) -> None:
     topology = {node["id"]: node for node in redis_info(lab)["topology"]}
     replicas = [node for node in topology.values() if node["role"] == "replica"]

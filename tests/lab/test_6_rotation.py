@@ -42,7 +42,7 @@ FILES = {
 SHORT_LIVES = {
     "airflow_config": {
         "execution_api": {"jwt_expiration_time": 60},
-        "scheduler": {"task_queued_timeout": 120},
+        "scheduler": {"task_queued_timeout": 90},
     }
 }
 

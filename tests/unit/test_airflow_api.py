@@ -122,6 +122,11 @@ def test_an_expired_token_is_replaced(server, api):
     assert [api.get("x"), api.get("x")] == [{"a": 1}, {"a": 2}]
 
 
+def test_a_token_of_a_secret_that_was_rotated_is_replaced(server, api):
+    server.on("GET", "/api/v2/x", {"a": 1}, status(403, "Invalid JWT token"), {"a": 2})
+    assert [api.get("x"), api.get("x")] == [{"a": 1}, {"a": 2}]
+
+
 def test_a_fresh_token_that_is_refused_tells_of_the_shared_secret(server, api):
     server.on("GET", "/api/v2/x", status(401, "no"))
     with pytest.raises(aa.TransientError, match="jwt_secret"):

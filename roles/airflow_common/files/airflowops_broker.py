@@ -16,6 +16,11 @@ gone for 60 s). Here a worker hands back only what was noted as handed out to it
 A long wait. The longer the broker was away, the longer Celery waits between two tries, up to 30 s. Here it is
 three at the most, so that a worker is back soon after the broker, however long that was away.
 
+Another owner. When the broker's slot has changed hands, connections lead to its former owner until HAProxy
+has seen it, which answers MOVED. kombu connects anew once, without waiting, and then gives up: what the
+scheduler sends in that moment fails its task (seen: one of 600 while Redis was restarted node by node). Here
+it is sent again until the new owner has it.
+
 A long stop. While the broker is away HAProxy holds connections to it, and each lasts until socket_timeout.
 A worker that is told to stop meanwhile makes three, one after the other, to take its leave (it took 93 s).
 Here it waits a few seconds for each: what it cannot hand back any more is offered again by the broker.
@@ -34,6 +39,7 @@ from celery.app.amqp import AMQP
 from celery.signals import worker_shutting_down
 from celery.utils.log import get_logger
 from kombu.transport import redis
+from redis import exceptions
 
 logger = get_logger(__name__)
 RETRY_SECONDS = 0.5
@@ -43,6 +49,17 @@ LONGEST_INTERVAL = 3
 # ensure_connection takes the intervals as its third argument and the next ones.
 INTERVALS_FROM = 2
 SOCKET_TIMEOUT_OF_STOP = 5
+# What a node says that does not own the slot, or not yet.
+NOT_THE_OWNER = (
+    exceptions.AskError,
+    exceptions.ClusterDownError,
+    exceptions.MovedError,
+    exceptions.ReadOnlyError,
+    exceptions.TryAgainError,
+)
+# HAProxy looks for the owner every half second.
+OWNER_RETRY_SECONDS = 0.3
+OWNER_TRIES = 100
 
 
 class QoS(redis.QoS):
@@ -104,6 +121,31 @@ class Connection(kombu.Connection):
         return super().ensure_connection(*args, **kwargs)
 
 
+ensure_of_kombu = kombu.Connection.ensure
+
+
+def ensure(self: kombu.Connection, obj: Any, fun: Any, *args: Any, **kwargs: Any) -> Any:
+    """For what a producer sends, as a whole. Not in our class: the connections of a pool are of another."""
+    ensured = ensure_of_kombu(self, obj, fun, *args, **kwargs)
+    if not isinstance(obj, kombu.Producer):
+        return ensured
+
+    def until_the_owner_has_it(*words: Any, **named: Any) -> Any:
+        for _ in range(OWNER_TRIES):
+            try:
+                return ensured(*words, **named)
+            except Exception as error:
+                if not isinstance(error, NOT_THE_OWNER) and not isinstance(error.__cause__, NOT_THE_OWNER):
+                    raise
+                logger.warning("The broker's slot changes hands (%s): trying again", error)
+            time.sleep(OWNER_RETRY_SECONDS)
+            self.collect()
+            obj.revive(self.default_channel)
+        return ensured(*words, **named)
+
+    return until_the_owner_has_it
+
+
 stopping = threading.Event()
 
 
@@ -135,3 +177,17 @@ redis.Channel.QoS = QoS
 redis.Channel.connection_class = PlainConnection
 redis.Channel.connection_class_ssl = TlsConnection
 AMQP.Connection = Connection
+kombu.Connection.ensure = ensure
+
+
+def __getattr__(name: str) -> Any:
+    """CELERY_CONFIG: Airflow's own configuration of Celery.
+
+    `[celery] celery_config_options` names it, so that whatever sends to the broker imports this module: the
+    scheduler above all.
+    """
+    if name != "CELERY_CONFIG":
+        raise AttributeError(name)
+    from airflow.providers.celery.executors.default_celery import DEFAULT_CELERY_CONFIG
+
+    return DEFAULT_CELERY_CONFIG
