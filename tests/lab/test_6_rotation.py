@@ -182,7 +182,7 @@ def test_all_secrets_are_rotated_under_a_flow_of_tasks(lab: Lab, tmp_path: Path)
     assert connection(lab, "lab") == "of the lab"
     for host in lab.group("airflow_master"):
         keys = lab.host(host).check_output("systemctl show airflow-api-server -P Environment")
-        assert "JWKS" not in keys
+        assert "TRUSTED_JWKS_URL" not in keys
 
     # What the file holds now is what runs.
     again = lab.playbook("site.yml", "-e", f"@{secrets.file}", *secrets.arguments[:2], *variables)
