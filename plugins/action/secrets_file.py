@@ -18,7 +18,7 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secre
     new_secret,
     secret_problem,
 )
-from ansible_collections.airflowops.cluster.plugins.module_utils.secrets_rotation import (
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.secrets_rotation import (
     LEFT_ALONE,
     STEPS,
     stepped,

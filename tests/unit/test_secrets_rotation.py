@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 import yaml
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secrets import secret_problem
-from ansible_collections.airflowops.cluster.plugins.module_utils.secrets_rotation import IN_ROTATION, stepped
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.secrets_rotation import IN_ROTATION, stepped
 
 NAMES = ["airflow_fernet_key", "flower_password"]
 TEXT = """---
