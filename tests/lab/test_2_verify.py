@@ -208,8 +208,8 @@ def test_metastore_lets_each_host_in_for_what_it_does_alone(lab: Lab) -> None:
     masters = {f"{lab.address(name)}/32" for name in lab.group("airflow_master")}
     workers = {f"{lab.address(name)}/32" for name in lab.group("airflow_worker")}
     assert allowed == {
-        ("airflow", "airflow,airflow_owner"): masters,
-        ("airflow_results", "airflow_results"): masters | workers,
+        ("airflow", "airflow,airflow_next,airflow_owner"): masters,
+        ("airflow_results", "airflow_results,airflow_results_next"): masters | workers,
     }
     stored = lab.host(host).check_output(
         'cd / && sudo -u postgres psql -Atc "select rolname, left(rolpassword, 14) from pg_authid '
