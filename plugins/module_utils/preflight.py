@@ -111,6 +111,7 @@ PORTS = {
     "postgres_metastore_port": ("postgres_metastore",),
     **{name: ("postgres_metastore",) for name in PATRONI_PORTS},
     "airflow_master_api_port": ("airflow_master",),
+    "airflow_master_execution_port": ("airflow_master",),
     "airflow_master_scheduler_health_port": ("airflow_master",),
     "airflow_master_triggerer_log_port": ("airflow_master",),
     "airflow_worker_log_port": ("airflow_worker",),

@@ -24,11 +24,13 @@ WITH_PATRONI = ("debian", "ubuntu")
 
 # https://airflow.apache.org/docs/apache-airflow/3.3.2/installation/prerequisites.html
 OLDEST_POSTGRESQL = 13
-MAX_CONNECTIONS = 300
+MAX_CONNECTIONS = 400
 # https://airflow.apache.org/docs/apache-airflow/3.3.2/configurations-ref.html#database: of each pool.
 POOL_SIZE, MAX_OVERFLOW = 5, 10
-# Pools of a master. An API server has one for each of its processes, and as many for asynchronous requests.
+# Pools of a master. API server and execution API have one for each process, and as many for asynchronous
+# requests.
 POOLS_OF_API_WORKER, POOLS_OF_THE_REST = 2, 3
+API_WORKERS = ("airflow_master_api_workers", "airflow_master_execution_workers")
 # What each scheduler asks of Celery's results, by processes of its own: [celery] sync_parallelism.
 RESULTS_OF_MASTER = 8
 # Superusers' own, replicas and backups, a monitor.
@@ -113,7 +115,7 @@ def connections(cluster: dict[str, Any]) -> dict[str, int]:
     """The most connections that masters and workers open, of the hosts in this run."""
     masters = 0
     for host in known_hosts(cluster, "airflow_master"):
-        api_workers = as_integer(given(cluster, host, "airflow_master_api_workers")) or 1
+        api_workers = sum(as_integer(given(cluster, host, name)) or 1 for name in API_WORKERS)
         pools = api_workers * POOLS_OF_API_WORKER + POOLS_OF_THE_REST
         masters += pools * pool_connections(cluster, host) + RESULTS_OF_MASTER
     workers = 0

@@ -49,6 +49,7 @@ TUNED = {
 }
 COMPONENTS = {
     "airflow-api-server": "airflow_master",
+    "airflow-execution-api": "airflow_master",
     "airflow-scheduler": "airflow_master",
     "airflow-dag-processor": "airflow_master",
     "airflow-triggerer": "airflow_master",
@@ -69,7 +70,7 @@ def stock(lab: Lab) -> dict[str, dict[str, str]]:
         "print(json.dumps({section: {name: known[section]['options'][name]['default'] for name in names} "
         "for section, names in wanted.items()}))"
     )
-    shown = lab.host(lab.group("airflow_master")[0]).check_output('airflow-run python -c "$0"', program)
+    shown = lab.host(lab.group("airflow_master")[0]).check_output("airflow-run python -c %s", program)
     return json.loads(shown.splitlines()[-1])
 
 
@@ -145,7 +146,7 @@ def used(lab: Lab) -> dict[str, tuple[float, float]]:
                 " do"
                 " systemctl show -P CPUUsageNSec $unit;"
                 " for pid in $(systemctl show -P ControlGroup $unit"
-                " | xargs -I '{}' find /sys/fs/cgroup'{}' -name cgroup.procs -exec cat '{}' +); do"
+                " | xargs -I@ find /sys/fs/cgroup@ -name cgroup.procs -exec cat '{}' +); do"
                 " sed -n 's/^Pss: *//p' /proc/$pid/smaps_rollup 2>/dev/null; done; done"
             )
             for line in shown.splitlines():

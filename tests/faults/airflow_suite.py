@@ -18,7 +18,13 @@ from suite import Fault
 __all__ = ["HEADER"]
 # A switched-off host stays off for longer than a lost worker's tasks may take.
 OFF_SECONDS = 60
-MASTER_UNITS = ("airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer")
+MASTER_UNITS = (
+    "airflow-api-server",
+    "airflow-execution-api",
+    "airflow-scheduler",
+    "airflow-dag-processor",
+    "airflow-triggerer",
+)
 # Another host at each round.
 turns = itertools.count()
 

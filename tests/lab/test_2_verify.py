@@ -17,7 +17,13 @@ import pytest
 from lab import Lab, wait_until
 from lab import credential as opened
 
-MASTER_UNITS = ("airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer")
+MASTER_UNITS = (
+    "airflow-api-server",
+    "airflow-execution-api",
+    "airflow-scheduler",
+    "airflow-dag-processor",
+    "airflow-triggerer",
+)
 
 
 def units_of(lab: Lab, host: str) -> list[str]:

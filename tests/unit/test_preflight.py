@@ -53,6 +53,7 @@ GOOD_VALUES = {
     "etcd_client_port": 2379,
     "etcd_peer_port": 2380,
     "airflow_master_api_port": 8080,
+    "airflow_master_execution_port": 8081,
     "airflow_master_scheduler_health_port": 8974,
     "airflow_master_triggerer_log_port": 8794,
     "airflow_workers": [{"name": "default", "queues": ["default"], "concurrency": 8}],
@@ -211,15 +212,15 @@ def test_more_connections_than_postgresql_accepts() -> None:
     cluster = with_metastores(1)
     for host in ("worker1", "worker2", "worker3"):
         cluster["hosts"][host]["values"]["airflow_workers"] = [
-            {"name": "big", "queues": ["default"], "concurrency": 40}
+            {"name": "big", "queues": ["default"], "concurrency": 60}
         ]
     problem = only(cluster)
-    # Two masters: (2 + 3) pools of 15, and 8; three workers of 40 slots and themselves.
+    # Two masters: (2 + 2 + 3) pools of 15, and 8; three workers of 60 slots and themselves.
     assert problem.startswith(
-        "postgres_metastore_max_connections is 300 on db1, but up to 304 connections may be open: "
-        "166 of 2 masters, 123 of the workers and their slots, 15 kept free. Set it to 304 or more"
+        "postgres_metastore_max_connections is 400 on db1, but up to 424 connections may be open: "
+        "226 of 2 masters, 183 of the workers and their slots, 15 kept free. Set it to 424 or more"
     )
-    cluster["hosts"]["db1"]["given"] = {"postgres_metastore_max_connections": "304"}
+    cluster["hosts"]["db1"]["given"] = {"postgres_metastore_max_connections": "424"}
     assert find_problems(cluster) == []
 
 
@@ -301,8 +302,8 @@ def test_a_database_for_some_hosts_alone() -> None:
 
 def test_smaller_pools_need_fewer_connections() -> None:
     cluster = with_metastores(1)
-    cluster["hosts"]["db1"]["given"] = {"postgres_metastore_max_connections": 120}
-    assert only(cluster).startswith("postgres_metastore_max_connections is 120 on db1")
+    cluster["hosts"]["db1"]["given"] = {"postgres_metastore_max_connections": 140}
+    assert only(cluster).startswith("postgres_metastore_max_connections is 140 on db1")
     for host in ("master1", "master2"):
         cluster["hosts"][host]["given"] = {"airflow_config": {"database": {"sql_alchemy_max_overflow": 0}}}
     assert find_problems(cluster) == []
