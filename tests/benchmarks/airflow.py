@@ -46,6 +46,7 @@ TUNED = {
         "max_failed_heartbeats",
     ],
     "dag_processor": ["refresh_interval"],
+    "celery": ["worker_concurrency"],
 }
 COMPONENTS = {
     "airflow-api-server": "airflow_master",
@@ -74,14 +75,29 @@ def stock(lab: Lab) -> dict[str, dict[str, str]]:
     return json.loads(shown.splitlines()[-1])
 
 
-def use(lab: Lab, config: dict[str, dict[str, str]], dags: int) -> None:
+def stock_variables(lab: Lab) -> dict[str, Any]:
+    config = stock(lab)
+    slots = int(config["celery"].pop("worker_concurrency"))
+    workers = {
+        host: [{**worker, "concurrency": slots} for worker in lab.variables(host)["airflow_workers"]]
+        for host in lab.group("airflow_worker")
+    }
+    return {
+        "airflow_config": config,
+        # A host that has none is not asked.
+        "airflow_workers": "{{ bench_workers[inventory_hostname] | default([]) }}",
+        "bench_workers": workers,
+    }
+
+
+def use(lab: Lab, side: str, dags: int) -> None:
     folder = lab.directory / "bench"
     folder.mkdir(exist_ok=True)
     sources = ROOT / "tests/lab/dags"
     shutil.copy(sources / "lab_bench.py", folder)
     for number in range(dags):
         shutil.copy(sources / "lab_bench_many.py", folder / f"lab_bench_many_{number:03}.py")
-    variables = {"airflow_config": config, "airflow_dags_path": str(folder)}
+    variables = {"airflow_dags_path": str(folder), **(stock_variables(lab) if side == "stock" else {})}
     lab.playbook(ROOT / "site.yml", "-e", json.dumps(variables))
     wait_until("the DAGs are known", lambda: len(bench_dags(lab)) == dags + 2, timeout=600)
     for dag in bench_dags(lab):
@@ -225,10 +241,9 @@ def main() -> int:
         LAB.playbook(ROOT / "site.yml")
     seen: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
     try:
-        configs = {"stock": stock(LAB), "ours": {}}
         for _ in range(options.turns):
             for side in SIDES:
-                use(LAB, configs[side], options.dags)
+                use(LAB, side, options.dags)
                 time.sleep(SETTLE)
                 seen[side].append(measure(LAB, options.repeats, options.dags))
                 print(side, json.dumps(seen[side][-1]), flush=True)

@@ -18,7 +18,8 @@ NAMES = sorted(path.name for path in ROLES.iterdir() if path.is_dir() and any(pa
 MOST_OPTIONS = 45
 MOST_LINES = 100
 # airflow_common owns what all parts of Airflow share; the names in topology are those of the roles it serves.
-PREFIXES = {"airflow_common": ("airflow_",), "topology": ("airflow_broker_",)}
+# airflow_common keeps the login of Flower sealed, as one of the secrets of Airflow.
+PREFIXES = {"airflow_common": ("airflow_", "flower_"), "topology": ("airflow_broker_",)}
 # Ansible validates an entry point's spec each time that a role, or one that depends on it, runs it: a
 # quarter of a second for ten hosts, in every play. These are dependencies of all others or run in every
 # play, so their inputs stand under a name that no task file has. Preflight checks them, once.
