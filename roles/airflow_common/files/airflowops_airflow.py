@@ -1,0 +1,133 @@
+# Copyright (c) 2026 The airflowops.cluster maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Airflow's command line, whose scheduler is woken when there is something to do.
+
+    python -m airflowops_airflow scheduler
+    python -m airflowops_airflow api-server ...
+    python -m airflowops_airflow triggerer
+
+Airflow's scheduler looks for work, and sleeps between two looks: a task's successor waits for half of that on
+average, and short sleeps cost CPU time where nothing happens. Here what ends a task or begins a run sends a
+notification (PostgreSQL's NOTIFY, delivered with the commit that it tells of), which ends the sleep.
+
+It only ever shortens a sleep. Without it, as when the connection breaks or a pooler between swallows it, the
+scheduler looks as often as `[scheduler] scheduler_idle_sleep_time` says.
+"""
+
+from __future__ import annotations
+
+import logging
+import select
+import sys
+import time
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Engine
+
+CHANNEL = "airflowops_scheduler"
+# After these a successor, another try or the end of the run may be due; `scheduled`: a trigger has fired.
+TELLING_STATES = frozenset(
+    {"success", "failed", "skipped", "upstream_failed", "up_for_retry", "up_for_reschedule", "scheduled"}
+)
+# Between two tries to get a connection to listen on.
+RECONNECT_SECONDS = 10.0
+MARK = "airflowops_tells"
+
+log = logging.getLogger(__name__)
+
+
+def telling(statement: str, parameters: Any) -> bool:
+    """True if the statement makes work for the scheduler."""
+    if statement.startswith("UPDATE task_instance SET"):
+        rows = parameters if isinstance(parameters, (list, tuple)) else [parameters]
+        return any(isinstance(row, dict) and row.get("state") in TELLING_STATES for row in rows)
+    return statement.startswith("INSERT INTO dag_run ")
+
+
+def tell() -> None:
+    """Lets every connection of this process send a notification with a commit that makes work."""
+
+    @event.listens_for(Engine, "before_cursor_execute")
+    def note(
+        conn: Connection, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
+    ) -> None:
+        if telling(statement, parameters):
+            conn.info[MARK] = True
+
+    @event.listens_for(Engine, "commit")
+    def send(conn: Connection) -> None:
+        if conn.info.pop(MARK, None):
+            conn.exec_driver_sql(f"NOTIFY {CHANNEL}")
+
+    @event.listens_for(Engine, "rollback")
+    def forget(conn: Connection) -> None:
+        conn.info.pop(MARK, None)
+
+
+class Sleeper:
+    """Stands for the module `time` in the scheduler: its `sleep` ends with a notification."""
+
+    def __init__(self) -> None:
+        self.connection: Any = None
+        # Kept, as its end would be the connection's.
+        self.pooled: Any = None
+        self.next_try = 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(time, name)
+
+    def sleep(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        try:
+            if self.connection is None and time.monotonic() >= self.next_try:
+                self.next_try = time.monotonic() + RECONNECT_SECONDS
+                self.connection = self.connect()
+            if self.connection is not None and self.wait(seconds):
+                return
+        except Exception as error:
+            log.warning("Cannot be woken for now, and looks as often as it is told to: %s", error)
+            self.connection = None
+        time.sleep(max(0.0, end - time.monotonic()))
+
+    def connect(self) -> Any:
+        """A connection of Airflow's own making, taken out of its pool."""
+        from airflow import settings
+
+        self.pooled = settings.engine.raw_connection()
+        connection = self.pooled.dbapi_connection
+        self.pooled.detach()
+        connection.rollback()
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(f"LISTEN {CHANNEL}")
+        return connection
+
+    def wait(self, seconds: float) -> bool:
+        """True if a notification came within the time, or since the last wait."""
+        if select.select([self.connection], [], [], seconds)[0]:
+            self.connection.poll()
+        told = bool(self.connection.notifies)
+        self.connection.notifies.clear()
+        return told
+
+
+def main() -> int:
+    if sys.argv[1:2] == ["scheduler"]:
+        from airflow.jobs import scheduler_job_runner
+
+        scheduler_job_runner.time = Sleeper()
+    from airflow.__main__ import main as airflow
+
+    # How Airflow names its processes, and what it tells of a command in its log.
+    sys.argv[0] = "airflow"
+    return airflow()
+
+
+# An API server of several processes imports this module in each of them, under another name.
+if sys.argv[1:2] != ["scheduler"]:
+    tell()
+
+if __name__ == "__main__":
+    sys.exit(main())
