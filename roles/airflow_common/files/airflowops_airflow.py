@@ -31,8 +31,10 @@ CHANNEL = "airflowops_scheduler"
 TELLING_STATES = frozenset(
     {"success", "failed", "skipped", "upstream_failed", "up_for_retry", "up_for_reschedule", "scheduled"}
 )
-# Between two tries to get a connection to listen on.
-RECONNECT_SECONDS = 10.0
+# Between two tries to be the one that listens.
+RETRY_SECONDS = 10.0
+# From one look that was asked for to the next, at least.
+TOGETHER_SECONDS = 0.1
 MARK = "airflowops_tells"
 
 log = logging.getLogger(__name__)
@@ -50,9 +52,7 @@ def tell() -> None:
     """Lets every connection of this process send a notification with a commit that makes work."""
 
     @event.listens_for(Engine, "before_cursor_execute")
-    def note(
-        conn: Connection, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
-    ) -> None:
+    def note(conn: Connection, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
         if telling(statement, parameters):
             conn.info[MARK] = True
 
@@ -67,29 +67,46 @@ def tell() -> None:
 
 
 class Sleeper:
-    """Stands for the module `time` in the scheduler: its `sleep` ends with a notification."""
+    """Stands for the module `time` in the scheduler: its `sleep` ends with a notification.
+
+    One of several schedulers is woken, the one that holds the lock; the others are there when it is not. A
+    look costs some 20 ms of CPU time, so that what many tasks have to tell is looked at together.
+    """
 
     def __init__(self) -> None:
         self.connection: Any = None
         # Kept, as its end would be the connection's.
         self.pooled: Any = None
+        self.listens = False
         self.next_try = 0.0
+        self.last = 0.0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(time, name)
 
     def sleep(self, seconds: float) -> None:
-        end = time.monotonic() + seconds
+        begin = time.monotonic()
+        end = begin + seconds
         try:
-            if self.connection is None and time.monotonic() >= self.next_try:
-                self.next_try = time.monotonic() + RECONNECT_SECONDS
-                self.connection = self.connect()
-            if self.connection is not None and self.wait(seconds):
-                return
+            if not self.listens and begin >= self.next_try:
+                self.next_try = begin + RETRY_SECONDS
+                self.listen()
+            if self.listens and self.told(seconds):
+                end = min(end, max(time.monotonic(), self.last + TOGETHER_SECONDS))
+                self.last = end
         except Exception as error:
             log.warning("Cannot be woken for now, and looks as often as it is told to: %s", error)
-            self.connection = None
+            self.connection, self.listens = None, False
         time.sleep(max(0.0, end - time.monotonic()))
+
+    def listen(self) -> None:
+        if self.connection is None:
+            self.connection = self.connect()
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_lock(hashtext(%s))", (CHANNEL,))
+            self.listens = cursor.fetchone()[0]
+            if self.listens:
+                cursor.execute(f"LISTEN {CHANNEL}")
 
     def connect(self) -> Any:
         """A connection of Airflow's own making, taken out of its pool."""
@@ -100,12 +117,10 @@ class Sleeper:
         self.pooled.detach()
         connection.rollback()
         connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute(f"LISTEN {CHANNEL}")
         return connection
 
-    def wait(self, seconds: float) -> bool:
-        """True if a notification came within the time, or since the last wait."""
+    def told(self, seconds: float) -> bool:
+        """True if a notification came within the time, or since the last look."""
         if select.select([self.connection], [], [], seconds)[0]:
             self.connection.poll()
         told = bool(self.connection.notifies)
