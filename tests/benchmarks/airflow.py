@@ -2,7 +2,7 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Airflow with its own defaults against our configuration, in turn, on the same lab of ten hosts.
+"""Airflow with its own defaults against our configuration, in turn, on the same lab.
 
 Tasks that do nothing: 100 side by side, a chain of 20, and DAGs of 10 rows of 10. What is taken is what
 Airflow noted of its tasks. Writes the tables in docs/benchmarks.md; the last line printed is JSON. Ends with
@@ -30,7 +30,7 @@ sys.path[:0] = [str(ROOT / "tests" / "lab"), str(ROOT / ".collections")]
 from lab import Lab, wait_until
 
 PAGE = ROOT / "docs/benchmarks.md"
-BEGIN, END = "<!-- airflow -->", "<!-- airflow end -->"
+BEGIN, END = "<!-- airflow {} -->", "<!-- airflow {} end -->"
 # What our configuration sets for speed, or what bears on it.
 TUNED = {
     "scheduler": [
@@ -56,6 +56,8 @@ COMPONENTS = {
     "airflow-triggerer": "airflow_master",
     "airflow-worker@*": "airflow_worker",
 }
+# Ten hosts on two cores measure what nine idle ones cost, too.
+TOPOLOGIES = {"single_node": "One host of two cores", "multi_node": "Ten hosts on two cores"}
 SIDES = ("stock", "ours")
 # After a restart of everything.
 SETTLE = 10
@@ -195,7 +197,7 @@ def measure(lab: Lab, repeats: int, dags: int) -> dict[str, Any]:
     return seen
 
 
-def tables(seen: dict[str, list[dict[str, Any]]], dags: int) -> tuple[list[str], dict[str, float]]:
+def tables(lab: Lab, seen: dict[str, list[dict[str, Any]]], dags: int) -> tuple[list[str], dict[str, float]]:
     def median(side: str, name: str) -> float:
         return statistics.median(value for one in seen[side] for value in one[name])
 
@@ -222,44 +224,53 @@ def tables(seen: dict[str, list[dict[str, Any]]], dags: int) -> tuple[list[str],
             )
             for place, form in ((0, "{:.3f}"), (1, "{:.0f}"))
         ]
-        lines.append(f"| `{unit}` on {len(LAB.group(group))} hosts | {' | '.join(cells)} |")
+        lines.append(f"| `{unit}` on {len(lab.group(group))} hosts | {' | '.join(cells)} |")
     return lines, ratios
 
 
-LAB = Lab("multi_node")
+def write(lab: Lab, options: argparse.Namespace, lines: list[str]) -> None:
+    """Into the page, in place of what stood there for this topology."""
+    workers = [
+        worker for host in lab.group("airflow_worker") for worker in lab.variables(host)["airflow_workers"]
+    ]
+    slots = sum(worker["concurrency"] for worker in workers)
+    note = (
+        f"{TOPOLOGIES[options.topology]}, {len(workers)} workers; ours have {slots} slots together. Each side "
+        f"{options.turns} times in turn, {options.repeats} runs of each kind a time; medians."
+    )
+    begin, end = BEGIN.format(options.topology), END.format(options.topology)
+    head, rest = PAGE.read_text(encoding="utf-8").split(begin)
+    text = "\n".join([note, "", *lines])
+    PAGE.write_text(f"{head}{begin}\n{text}\n{end}{rest.split(end)[1]}", encoding="utf-8")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--topology", default="single_node", choices=TOPOLOGIES)
     parser.add_argument("--dags", type=int, default=100, help="DAGs of 100 tasks each; 0 leaves them out")
     parser.add_argument("--turns", type=int, default=2, help="how often each side comes")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each kind in a turn")
     parser.add_argument("--keep", action="store_true", help="use the lab that is up, and leave it up")
     options = parser.parse_args()
+    lab = Lab(options.topology)
     if not options.keep:
-        LAB.playbook(ROOT / "molecule/shared/create.yml")
-        LAB.playbook(ROOT / "site.yml")
+        lab.playbook(ROOT / "molecule/shared/create.yml")
+        lab.playbook(ROOT / "site.yml")
     seen: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
     try:
         for _ in range(options.turns):
             for side in SIDES:
-                use(LAB, side, options.dags)
+                use(lab, side, options.dags)
                 time.sleep(SETTLE)
-                seen[side].append(measure(LAB, options.repeats, options.dags))
+                seen[side].append(measure(lab, options.repeats, options.dags))
                 print(side, json.dumps(seen[side][-1]), flush=True)
     finally:
         if not options.keep:
-            LAB.playbook(ROOT / "molecule/shared/destroy.yml")
-    lines, ratios = tables(seen, options.dags)
-    head, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
-    note = (
-        f"`make bench SUITE=airflow`, each side {options.turns} times in turn, {options.repeats} runs of "
-        "each kind a time; medians. Ten hosts on two cores, 3 workers of 4 slots."
-    )
-    table = "\n".join(lines)
-    PAGE.write_text(f"{head}{BEGIN}\n{note}\n\n{table}\n{END}{rest.split(END)[1]}", encoding="utf-8")
-    print(table)
-    print(json.dumps({"suite": "airflow", "dags": options.dags, "ratios": ratios}))
+            lab.playbook(ROOT / "molecule/shared/destroy.yml")
+    lines, ratios = tables(lab, seen, options.dags)
+    write(lab, options, lines)
+    print("\n".join(lines))
+    print(json.dumps({"suite": "airflow", "lab": options.topology, "dags": options.dags, "ratios": ratios}))
     return 0 if ratios["parallel"] >= LEAST_RATE and ratios["chain"] <= MOST_GAP else 1
 
 
