@@ -12,12 +12,14 @@ average, and short sleeps cost CPU time where nothing happens. Here what ends a 
 notification (PostgreSQL's NOTIFY, delivered with the commit that it tells of), which ends the sleep.
 
 It only ever shortens a sleep. Without it, as when the connection breaks or a pooler between swallows it, the
-scheduler looks as often as `[scheduler] scheduler_idle_sleep_time` says.
+scheduler looks as often as `[scheduler] scheduler_idle_sleep_time` says. AIRFLOWOPS_WAKE=0 in the environment
+turns it off.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import select
 import sys
 import time
@@ -36,6 +38,7 @@ RETRY_SECONDS = 10.0
 # From one look that was asked for to the next, at least.
 TOGETHER_SECONDS = 0.1
 MARK = "airflowops_tells"
+ON = os.environ.get("AIRFLOWOPS_WAKE") != "0"
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +132,7 @@ class Sleeper:
 
 
 def main() -> int:
-    if sys.argv[1:2] == ["scheduler"]:
+    if ON and sys.argv[1:2] == ["scheduler"]:
         from airflow.jobs import scheduler_job_runner
 
         scheduler_job_runner.time = Sleeper()
@@ -141,7 +144,7 @@ def main() -> int:
 
 
 # An API server of several processes imports this module in each of them, under another name.
-if sys.argv[1:2] != ["scheduler"]:
+if ON and sys.argv[1:2] != ["scheduler"]:
     tell()
 
 if __name__ == "__main__":
