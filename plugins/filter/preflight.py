@@ -14,6 +14,7 @@ import yaml
 from ansible.errors import AnsibleError, AnsibleFilterError
 from ansible.module_utils.common.yaml import yaml_load
 from ansible_collections.airflowops.cluster.plugins.module_utils import (
+    dag_bundles,
     preflight,
     preflight_broker,
     preflight_secrets,
@@ -138,6 +139,7 @@ class FilterModule:
     def filters(self) -> dict[str, Any]:
         return {
             "broker_facts": broker_facts,
+            "bundle_problems": dag_bundles.bundle_problems,
             "inventory_problems": inventory_problems,
             "secret_problem": secret_problem,
             "unknown_variables": unknown_variables,

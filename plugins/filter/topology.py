@@ -12,6 +12,12 @@ from typing import Any, Mapping, Sequence
 from urllib.parse import quote
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.airflowops.cluster.plugins.module_utils.dag_bundles import (
+    bundle_config,
+    bundle_files,
+    bundle_secrets,
+    bundle_servers,
+)
 from ansible_collections.airflowops.cluster.plugins.module_utils.path_digest import path_digest
 
 
@@ -160,5 +166,9 @@ class FilterModule:
                 environment_file,
                 url_quote,
                 jwks,
+                bundle_config,
+                bundle_files,
+                bundle_secrets,
+                bundle_servers,
             )
         }

@@ -13,6 +13,8 @@ The description is a dictionary::
                                "given": {variable: value that the inventory or the command line gives it},
                                "broker": {"own": whether it is our Redis Cluster,
                                           "problem": what is wrong with airflow_broker_url},
+                               "bundles": what is wrong with airflow_dag_bundles, without secrets,
+                               "bundle_servers": {server: why it could not be reached, empty if it was},
                                "database": {variable: what postgres_probe found}, with airflow_database_url,
                                "certificate": which of "certificate", "private_key", "ca" are given,
                                "unknown_variables": [names with our prefix that no role knows],
@@ -38,6 +40,7 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_broke
     redis_ports,
     uses_own_broker,
 )
+from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_bundles import check_bundles
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_metastore import (
     PATRONI_PORTS,
     check_metastore,
@@ -454,6 +457,7 @@ CHECKS: tuple[Callable[[dict[str, Any], Problems], Any], ...] = (
     check_types,
     check_secrets,
     check_broker,
+    check_bundles,
     check_metastore,
     lambda cluster, problems: check_queues(cluster, check_workers(cluster, problems), problems),
     check_ports,

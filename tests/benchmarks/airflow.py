@@ -6,8 +6,8 @@
 
 Tasks that do nothing: 100 side by side, a chain of 20, and DAGs of 10 rows of 10. What is taken is what
 Airflow noted of its tasks. Writes the tables in docs/benchmarks.md; the last line printed is JSON. Ends with
-1 unless ours has twice the tasks a second of the defaults with as many slots, and a quarter of their median gap
-between a task's end and its successor's start.
+1 unless ours has twice the tasks a second of the defaults with as many slots, and a quarter of their median
+gap between a task's end and its successor's start.
 """
 
 from __future__ import annotations

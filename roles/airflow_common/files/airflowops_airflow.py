@@ -23,6 +23,7 @@ import os
 import select
 import sys
 import time
+from collections import deque
 from typing import Any
 
 from sqlalchemy import event
@@ -35,8 +36,8 @@ TELLING_STATES = frozenset(
 )
 # Between two tries to be the one that listens.
 RETRY_SECONDS = 10.0
-# From one look that was asked for to the next, at least.
-TOGETHER_SECONDS = 0.1
+# Where so many notifications come within a second, from one look that was asked for to the next.
+MANY, TOGETHER_SECONDS = 5, 0.25
 MARK = "airflowops_tells"
 ON = os.environ.get("AIRFLOWOPS_WAKE") != "0"
 
@@ -72,8 +73,7 @@ def tell() -> None:
 class Sleeper:
     """Stands for the module `time` in the scheduler: its `sleep` ends with a notification.
 
-    One of several schedulers is woken, the one that holds the lock; the others are there when it is not. A
-    look costs some 20 ms of CPU time, so that what many tasks have to tell is looked at together.
+    One of several schedulers is woken, the one that holds the lock; the others are there when it is not.
     """
 
     def __init__(self) -> None:
@@ -82,7 +82,8 @@ class Sleeper:
         self.pooled: Any = None
         self.listens = False
         self.next_try = 0.0
-        self.last = 0.0
+        self.last_look = 0.0
+        self.arrivals: deque[float] = deque(maxlen=MANY)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(time, name)
@@ -95,8 +96,8 @@ class Sleeper:
                 self.next_try = begin + RETRY_SECONDS
                 self.listen()
             if self.listens and self.told(seconds):
-                end = min(end, max(time.monotonic(), self.last + TOGETHER_SECONDS))
-                self.last = end
+                end = min(end, self.next_look(time.monotonic()))
+                self.last_look = end
         except Exception as error:
             log.warning("Cannot be woken for now, and looks as often as it is told to: %s", error)
             self.connection, self.listens = None, False
@@ -126,9 +127,15 @@ class Sleeper:
         """True if a notification came within the time, or since the last look."""
         if select.select([self.connection], [], [], seconds)[0]:
             self.connection.poll()
-        told = bool(self.connection.notifies)
+        told = len(self.connection.notifies)
         self.connection.notifies.clear()
-        return told
+        self.arrivals.extend([time.monotonic()] * told)
+        return told > 0
+
+    def next_look(self, now: float) -> float:
+        """At once, unless many tasks end: what they have to tell is looked at together."""
+        busy = len(self.arrivals) == MANY and now - self.arrivals[0] < 1
+        return max(now, self.last_look + TOGETHER_SECONDS) if busy else now
 
 
 def main() -> int:

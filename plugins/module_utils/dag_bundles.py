@@ -1,0 +1,214 @@
+# Copyright (c) 2026 The airflowops.cluster maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`airflow_dag_bundles`: what Airflow is told of them, what is secret in them, and what is wrong with them.
+
+Pure functions. A bundle is {name, git, ref, subdir, refresh, ssh_key, known_hosts, username, token}, or
+{name, classpath, kwargs, refresh} for a kind of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from typing import Any, Iterable, Mapping, Sequence
+from urllib.parse import urlsplit
+
+from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secrets import is_placeholder
+from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_words import as_integer, nearest
+
+# What the folder airflow_dags_path is called in Airflow: its own name for the default bundle.
+FOLDER = "dags-folder"
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+OF_SSH = ("ssh_key", "known_hosts")
+OF_HTTPS = ("username", "token")
+OF_GIT = ("git", "ref", "subdir", *OF_SSH, *OF_HTTPS)
+OF_OTHERS = ("classpath", "kwargs")
+OPTIONS = ("name", "refresh", *OF_GIT, *OF_OTHERS)
+# user@host:path, as git clone takes it.
+SCP = re.compile(r"(?:(?P<user>[^@/:]+)@)?(?P<host>[^/:@]+):(?!//)(?P<path>.+)")
+PORTS = {"ssh": 22, "https": 443, "http": 80}
+REFRESH_SECONDS = 60
+LEAST_REFRESH = 5
+
+
+# --- What Airflow is told
+
+
+def identifier(bundle: Mapping[str, Any]) -> str:
+    return str(bundle["name"]).replace("-", "_")
+
+
+def connection_id(bundle: Mapping[str, Any]) -> str:
+    return f"airflowops_{identifier(bundle)}"
+
+
+def key_credential(bundle: Mapping[str, Any]) -> str:
+    return f"AIRFLOWOPS_KEY_{identifier(bundle).upper()}"
+
+
+def known_hosts_file(bundle: Mapping[str, Any], directory: str) -> str:
+    return f"{directory}/{bundle['name']}.known_hosts"
+
+
+def bundle_config(bundles: Iterable[Mapping[str, Any]], folder: bool) -> list[dict[str, Any]]:
+    """`[dag_processor] dag_bundle_config_list`; `folder` tells whether there is a folder of DAGs, too."""
+    config: list[dict[str, Any]] = []
+    if folder:
+        config.append(
+            {
+                "name": FOLDER,
+                "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+                "kwargs": {},
+            }
+        )
+    for bundle in bundles:
+        kwargs: dict[str, Any] = {"refresh_interval": as_integer(bundle.get("refresh")) or REFRESH_SECONDS}
+        if "git" in bundle:
+            kwargs.update(git_conn_id=connection_id(bundle), tracking_ref=bundle.get("ref") or "main")
+            if bundle.get("subdir"):
+                kwargs["subdir"] = bundle["subdir"]
+            classpath = "airflowops_bundles.GitBundle"
+        else:
+            kwargs.update(bundle.get("kwargs") or {})
+            classpath = bundle["classpath"]
+        config.append({"name": bundle["name"], "classpath": classpath, "kwargs": kwargs})
+    return config
+
+
+def bundle_secrets(bundles: Iterable[Mapping[str, Any]], directory: str) -> dict[str, str]:
+    """{name of a credential: its content}. The connection of each repository, and its key.
+
+    A connection is read by sitecustomize.py, which knows where systemd has put the key.
+    """
+    secrets = {}
+    for bundle in bundles:
+        if "git" not in bundle:
+            continue
+        connection: dict[str, Any] = {"conn_type": "git", "host": bundle["git"]}
+        if bundle.get("token"):
+            connection.update(login=bundle.get("username") or "git", password=bundle["token"])
+        if bundle.get("ssh_key"):
+            connection["extra"] = {
+                "key_file": f"${{CREDENTIALS_DIRECTORY}}/{key_credential(bundle)}",
+                "strict_host_key_checking": "yes",
+                "known_hosts_file": known_hosts_file(bundle, directory),
+            }
+            # OpenSSH takes no key whose last line has no end.
+            secrets[key_credential(bundle)] = str(bundle["ssh_key"]).rstrip("\n") + "\n"
+        secrets[f"AIRFLOW_CONN_{connection_id(bundle).upper()}"] = json.dumps(connection)
+    return secrets
+
+
+def bundle_files(bundles: Iterable[Mapping[str, Any]], directory: str) -> list[dict[str, Any]]:
+    """The files with the keys of servers, which are no secret."""
+    files: list[dict[str, Any]] = []
+    for bundle in bundles:
+        if bundle.get("known_hosts"):
+            content = str(bundle["known_hosts"]).rstrip("\n") + "\n"
+            files.append({"path": known_hosts_file(bundle, directory), "content": content})
+    return [{"path": directory, "directory": True}, *files] if files else []
+
+
+# --- Where the servers are
+
+
+def server_of(url: str) -> tuple[str, str, int] | None:
+    """Scheme, host and port of a repository's server; nothing for a path on the host, or what is no URL."""
+    match = SCP.fullmatch(url) if "://" not in url else None
+    if match:
+        return "ssh", match["host"], PORTS["ssh"]
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in PORTS and parts.hostname:
+            return parts.scheme, parts.hostname, parts.port or PORTS[parts.scheme]
+    except ValueError:
+        pass
+    return None
+
+
+def bundle_servers(bundles: Any) -> list[str]:
+    """The servers of all repositories, as HOST:PORT. Of what is no list of bundles: none."""
+    listed = bundles if isinstance(bundles, Sequence) and not isinstance(bundles, str) else []
+    found = [server_of(str(bundle.get("git", ""))) for bundle in listed if isinstance(bundle, Mapping)]
+    return sorted({f"{server[1]}:{server[2]}" for server in found if server})
+
+
+# --- What is wrong
+
+
+def bundle_problems(bundles: Any) -> list[str]:
+    """What is wrong with the variable, in words without its secrets, each to stand before a host's name."""
+    if not isinstance(bundles, Sequence) or isinstance(bundles, str):
+        return ["airflow_dag_bundles is no list: give it a list of bundles, as in [{name: etl, git: URL}]"]
+    problems = []
+    for number, bundle in enumerate(bundles, start=1):
+        if not isinstance(bundle, Mapping):
+            problems.append(f"Bundle {number} of airflow_dag_bundles is no dictionary: give it name and git")
+            continue
+        name = bundle.get("name")
+        label = f"Bundle {name if isinstance(name, str) and name else number} of airflow_dag_bundles"
+        problems += [f"{label} {problem}" for problem in problems_of(bundle)]
+    names = Counter(
+        identifier(bundle) for bundle in bundles if isinstance(bundle, Mapping) and "name" in bundle
+    )
+    for name, times in names.items():
+        if times > 1:
+            problems.append(f"airflow_dag_bundles names {name} {times} times: give each bundle its own name")
+    return problems
+
+
+def problems_of(bundle: Mapping[str, Any]) -> list[str]:
+    problems = []
+    name = bundle.get("name")
+    if not isinstance(name, str) or not NAME.fullmatch(name) or name == FOLDER:
+        problems.append(
+            "has no fit name: use lower-case letters, digits, - and _, begin with a letter or digit, and "
+            f"leave {FOLDER} to the folder of airflow_dags_path"
+        )
+    for option in bundle:
+        if option not in OPTIONS:
+            problems.append(f"has an option {option} that there is none of{nearest(str(option), OPTIONS)}")
+    refresh = as_integer(bundle.get("refresh", REFRESH_SECONDS))
+    if refresh is None or refresh < LEAST_REFRESH:
+        problems.append(f"has a refresh that is no number of seconds from {LEAST_REFRESH} on")
+    if ("git" in bundle) == ("classpath" in bundle):
+        problems.append("needs either git, the URL of a repository, or classpath, a class of its own")
+    elif "git" in bundle:
+        problems += git_problems(bundle)
+    return problems
+
+
+def git_problems(bundle: Mapping[str, Any]) -> list[str]:
+    url = str(bundle["git"])
+    server = server_of(url)
+    if server is None:
+        if url.startswith(("/", "file:///")):
+            return []
+        return ["has a git that is no URL: write ssh://git@HOST/PATH, git@HOST:PATH or https://HOST/PATH"]
+    problems = []
+    scheme, host, port = server
+    if scheme == "ssh":
+        if not bundle.get("ssh_key"):
+            problems.append("needs ssh_key, the private key that its server lets read")
+        elif is_placeholder(str(bundle["ssh_key"])) or "PRIVATE KEY" not in str(bundle["ssh_key"]):
+            problems.append(
+                "has an ssh_key that is no private key: give the file's whole text, from the vault"
+            )
+        if not bundle.get("known_hosts"):
+            where = host if port == PORTS["ssh"] else f"-p {port} {host}"
+            problems.append(
+                f"needs known_hosts, the keys of its server: what `ssh-keyscan {where}` prints, compared "
+                "with what the server's administrator says"
+            )
+    elif urlsplit(url).password:
+        problems.append("has a password in its URL, which is no secret there: put it into token")
+    elif is_placeholder(str(bundle.get("token") or "")):
+        problems.append("has a placeholder as token: take the real one from the vault")
+    foreign = [option for option in (OF_HTTPS if scheme == "ssh" else OF_SSH) if bundle.get(option)]
+    if foreign:
+        problems.append(
+            f"has {' and '.join(foreign)}, which {scheme} does not use: remove it, or change the URL"
+        )
+    return problems

@@ -1,0 +1,38 @@
+# Copyright (c) 2026 The airflowops.cluster maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""DAGs from a git repository, also while its server is away.
+
+The Git provider's own bundle throws its copy of the repository away when a fetch fails, to clone it anew: a
+server that is away for a minute leaves a restarted DAG processor without DAGs, and a worker without the
+versions that it had (seen with 1.0.1).
+"""
+
+from __future__ import annotations
+
+import structlog
+from airflow.providers.git.bundles.git import GitDagBundle
+from git.exc import GitCommandError
+
+log = structlog.get_logger(__name__)
+
+
+class GitBundle(GitDagBundle):
+    def _fetch_bare_repo(self) -> None:
+        try:
+            super()._fetch_bare_repo()
+        except GitCommandError as error:
+            if not self._whole():
+                raise
+            # What git says names the server and the reason, and no secret.
+            log.warning(
+                "The repository cannot be fetched: goes on with what is here", error=error.stderr.strip()
+            )
+
+    def _whole(self) -> bool:
+        """True if the copy has all of what is tracked, so that it is the server that is at fault."""
+        try:
+            self.bare_repo.git.rev_list("--objects", "--quiet", self.version or self.tracking_ref)
+            return True
+        except GitCommandError:
+            return False

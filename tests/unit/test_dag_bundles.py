@@ -1,0 +1,164 @@
+# Copyright (c) 2026 The airflowops.cluster maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What Airflow is told of airflow_dag_bundles, what of it is secret, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from ansible_collections.airflowops.cluster.plugins.module_utils import dag_bundles
+from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_bundles import check_bundles
+from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_words import Problems
+
+KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nbase64\n-----END OPENSSH PRIVATE KEY-----"
+SSH = {
+    "name": "etl-dags",
+    "git": "git@git.example.org:data/etl.git",
+    "ssh_key": KEY,
+    "known_hosts": "git.example.org ssh-ed25519 AAAA",
+}
+HTTPS = {"name": "web", "git": "https://git.example.org/data/web.git", "token": "glpat-x", "refresh": "15"}
+OTHER = {
+    "name": "lake",
+    "classpath": "airflow.providers.amazon.aws.bundles.s3.S3DagBundle",
+    "kwargs": {"a": 1},
+}
+
+
+def test_what_airflow_is_told() -> None:
+    config = dag_bundles.bundle_config([{**SSH, "subdir": "dags"}, HTTPS, OTHER], folder=True)
+    assert [bundle["name"] for bundle in config] == ["dags-folder", "etl-dags", "web", "lake"]
+    assert config[1] == {
+        "name": "etl-dags",
+        "classpath": "airflowops_bundles.GitBundle",
+        "kwargs": {
+            "refresh_interval": 60,
+            "git_conn_id": "airflowops_etl_dags",
+            "tracking_ref": "main",
+            "subdir": "dags",
+        },
+    }
+    assert config[2]["kwargs"]["refresh_interval"] == 15
+    assert config[3]["kwargs"] == {"refresh_interval": 60, "a": 1}
+    assert dag_bundles.bundle_config([HTTPS], folder=False)[0]["name"] == "web"
+
+
+def test_secrets_are_apart() -> None:
+    secrets = dag_bundles.bundle_secrets([SSH, HTTPS, OTHER], "/etc/bundles")
+    assert sorted(secrets) == [
+        "AIRFLOWOPS_KEY_ETL_DAGS",
+        "AIRFLOW_CONN_AIRFLOWOPS_ETL_DAGS",
+        "AIRFLOW_CONN_AIRFLOWOPS_WEB",
+    ]
+    assert secrets["AIRFLOWOPS_KEY_ETL_DAGS"] == KEY + "\n"
+    connection = json.loads(secrets["AIRFLOW_CONN_AIRFLOWOPS_ETL_DAGS"])
+    assert connection["extra"] == {
+        "key_file": "${CREDENTIALS_DIRECTORY}/AIRFLOWOPS_KEY_ETL_DAGS",
+        "strict_host_key_checking": "yes",
+        "known_hosts_file": "/etc/bundles/etl-dags.known_hosts",
+    }
+    assert json.loads(secrets["AIRFLOW_CONN_AIRFLOWOPS_WEB"])["password"] == "glpat-x"
+    told = json.dumps(
+        [
+            dag_bundles.bundle_config([SSH, HTTPS], folder=True),
+            dag_bundles.bundle_files([SSH, HTTPS], "/etc/bundles"),
+        ]
+    )
+    assert "base64" not in told
+    assert "glpat-x" not in told
+
+
+def test_keys_of_servers() -> None:
+    assert dag_bundles.bundle_files([HTTPS], "/etc/bundles") == []
+    assert [file["path"] for file in dag_bundles.bundle_files([SSH], "/etc/bundles")] == [
+        "/etc/bundles",
+        "/etc/bundles/etl-dags.known_hosts",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("url", "server"),
+    [
+        ("git@git.example.org:data/etl.git", ("ssh", "git.example.org", 22)),
+        ("git.example.org:etl.git", ("ssh", "git.example.org", 22)),
+        ("ssh://git@git.example.org:2222/etl.git", ("ssh", "git.example.org", 2222)),
+        ("ssh://git@[2001:db8::1]/etl.git", ("ssh", "2001:db8::1", 22)),
+        ("https://git.example.org/etl.git", ("https", "git.example.org", 443)),
+        ("http://10.0.0.1:3000/etl.git", ("http", "10.0.0.1", 3000)),
+        ("/srv/git/etl.git", None),
+        ("https://git.example.org:port/etl.git", None),
+        ("ftp://git.example.org/etl.git", None),
+    ],
+)
+def test_servers(url: str, server: Any) -> None:
+    assert dag_bundles.server_of(url) == server
+
+
+def test_each_server_once() -> None:
+    assert dag_bundles.bundle_servers([SSH, HTTPS, {**HTTPS, "name": "two"}, OTHER, "no bundle"]) == [
+        "git.example.org:22",
+        "git.example.org:443",
+    ]
+    assert dag_bundles.bundle_servers("no list") == []
+
+
+@pytest.mark.parametrize(
+    "bundles", [[], [SSH], [HTTPS, OTHER], [{"name": "here", "git": "/srv/git/etl.git"}]]
+)
+def test_good_ones(bundles: list[dict[str, Any]]) -> None:
+    assert dag_bundles.bundle_problems(bundles) == []
+
+
+@pytest.mark.parametrize(
+    ("bundles", "words"),
+    [
+        ({"name": "etl"}, "is no list"),
+        ("etl", "is no list"),
+        (["etl"], "Bundle 1 of airflow_dag_bundles is no dictionary"),
+        ([{**HTTPS, "name": "Web"}], "Bundle Web of airflow_dag_bundles has no fit name"),
+        ([{**HTTPS, "name": "dags-folder"}], "has no fit name"),
+        ([{**HTTPS, "name": 5}], "Bundle 1 of airflow_dag_bundles has no fit name"),
+        ([HTTPS, HTTPS], "names web 2 times"),
+        ([{**HTTPS, "name": "a-b"}, {**HTTPS, "name": "a_b"}], "names a_b 2 times"),
+        ([{**HTTPS, "tokens": "x"}], "has an option tokens that there is none of (did you mean token?)"),
+        ([{**HTTPS, "refresh": "soon"}], "refresh that is no number of seconds from 5"),
+        ([{**HTTPS, "refresh": 1}], "refresh that is no number of seconds from 5"),
+        ([{"name": "etl"}], "needs either git"),
+        ([{**HTTPS, **OTHER}], "needs either git"),
+        ([{**HTTPS, "git": "example"}], "has a git that is no URL"),
+        ([{**SSH, "ssh_key": ""}], "needs ssh_key"),
+        ([{**SSH, "ssh_key": "~/.ssh/id_ed25519"}], "is no private key"),
+        ([{**SSH, "known_hosts": ""}], "`ssh-keyscan git.example.org` prints"),
+        (
+            [{**SSH, "git": "ssh://git@git.example.org:2222/x", "known_hosts": ""}],
+            "`ssh-keyscan -p 2222 git.example.org` prints",
+        ),
+        ([{**SSH, "token": "x"}], "has token, which ssh does not use"),
+        ([{**HTTPS, "ssh_key": KEY}], "has ssh_key, which https does not use"),
+        ([{**HTTPS, "git": "https://me:x@git.example.org/web.git"}], "has a password in its URL"),
+        ([{**HTTPS, "token": "CHANGE_ME"}], "has a placeholder as token"),
+    ],
+)
+def test_bad_ones(bundles: Any, words: str) -> None:
+    problems = dag_bundles.bundle_problems(bundles)
+    assert len(problems) == 1
+    assert words in problems[0]
+
+
+def test_sentences() -> None:
+    problems = Problems()
+    cluster = {
+        "hosts": {
+            "master1": {"bundles": ["Bundle a has b: mend it"], "bundle_servers": {"git:22": ""}},
+            "worker1": {"bundles": ["Bundle a has b: mend it"], "bundle_servers": {"git:22": "timeout"}},
+        }
+    }
+    check_bundles(cluster, problems)
+    assert problems.sentences() == [
+        "Bundle a has b on master1, worker1: mend it",
+        "git:22, which airflow_dag_bundles names, cannot be reached from worker1: correct its URL, or let "
+        "these hosts connect to it",
+    ]
