@@ -3,12 +3,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """DAGs from a git repository, also while its server is away.
 
+    python -m airflowops_bundles
+
+has the repositories of this host cloned before a service needs them.
+
 The Git provider's own bundle throws its copy of the repository away when a fetch fails, to clone it anew: a
 server that is away for a minute leaves a restarted DAG processor without DAGs, and a worker without the
 versions that it had (seen with 1.0.1).
 """
 
 from __future__ import annotations
+
+import sys
 
 import structlog
 from airflow.providers.git.bundles.git import GitDagBundle
@@ -36,3 +42,23 @@ class GitBundle(GitDagBundle):
             return True
         except GitCommandError:
             return False
+
+
+def main() -> int:
+    """Brings the copies of all repositories up to date; tells of those that have none and cannot be cloned."""
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+
+    failed = 0
+    for bundle in DagBundlesManager().get_all_dag_bundles():
+        if isinstance(bundle, GitDagBundle):
+            try:
+                bundle.initialize()
+            except Exception as error:
+                failed += 1
+                reason = getattr(error.__cause__, "stderr", "") or error
+                print(f"{bundle.name}: {' '.join(str(reason).split())}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
