@@ -45,7 +45,7 @@ class GitBundle(GitDagBundle):
 
 
 def main() -> int:
-    """Brings the copies of all repositories up to date; tells of those that have none and cannot be cloned."""
+    """Brings the copies of all repositories up to date; tells of those that cannot be cloned."""
     from airflow.dag_processing.bundles.manager import DagBundlesManager
 
     failed = 0
