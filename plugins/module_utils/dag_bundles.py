@@ -128,11 +128,19 @@ def server_of(url: str) -> tuple[str, str, int] | None:
     return None
 
 
-def bundle_servers(bundles: Any) -> list[str]:
-    """The servers of all repositories, as HOST:PORT. Of what is no list of bundles: none."""
+def bundle_servers(bundles: Any, directory: str) -> list[dict[str, str]]:
+    """[{server: HOST:PORT, copy: a file of what a host has of it}] of the repositories on other hosts.
+
+    Of what is no list of bundles: none.
+    """
     listed = bundles if isinstance(bundles, Sequence) and not isinstance(bundles, str) else []
-    found = [server_of(str(bundle.get("git", ""))) for bundle in listed if isinstance(bundle, Mapping)]
-    return sorted({f"{server[1]}:{server[2]}" for server in found if server})
+    found = []
+    for bundle in listed:
+        server = server_of(str(bundle.get("git", ""))) if isinstance(bundle, Mapping) else None
+        if server:
+            copy = f"{directory}/{bundle.get('name')}/bare/HEAD"
+            found.append({"server": f"{server[1]}:{server[2]}", "copy": copy})
+    return found
 
 
 # --- What is wrong

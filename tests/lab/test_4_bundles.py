@@ -132,19 +132,19 @@ def known(lab: Lab, dag: str) -> bool:
 
 def test_what_cannot_be_read_is_named(lab: Lab, server: Server) -> None:
     ssh, http = server.bundles
-    told = " ".join(site(lab, [ssh, {**http, "token": "wrong"}], check=False).split())
-    assert "by-http: " in told
-    assert "Authentication failed" in told
-    assert "by-ssh: " not in told
-    stranger = {**ssh, "known_hosts": ssh["known_hosts"].replace("AAAA", "AAAB", 1)}
-    told = " ".join(site(lab, [stranger, http], check=False).split())
-    assert "by-ssh: " in told
     closed = {**http, "git": http["git"].replace(str(HTTP_PORT), "8098")}
     told = " ".join(site(lab, [ssh, closed], check=False).split())
-    assert (
-        f"Nothing was changed. To be corrected: - {server.address}:8098, which airflow_dag_bundles names"
-        in told
-    )
+    words = f"Nothing was changed. To be corrected: - {server.address}:8098, which airflow_dag_bundles names"
+    assert words in told
+    told = " ".join(site(lab, [{**ssh, "ref": "mian"}, {**http, "token": "wrong"}], check=False).split())
+    assert "by-ssh: it has no branch or tag mian" in told
+    assert "by-http: " in told
+    assert "Authentication failed" in told
+    # The first two fields are a server's name and its key's kind.
+    wrong = " ".join([*ssh["known_hosts"].split()[:2], server.key.with_suffix(".pub").read_text().split()[1]])
+    told = " ".join(site(lab, [{**ssh, "known_hosts": wrong}], check=False).split())
+    assert "by-ssh: " in told
+    assert "Host key verification failed" in told
 
 
 def test_dags_of_repositories_run(lab: Lab, server: Server) -> None:

@@ -97,12 +97,12 @@ def test_servers(url: str, server: Any) -> None:
     assert dag_bundles.server_of(url) == server
 
 
-def test_each_server_once() -> None:
-    assert dag_bundles.bundle_servers([SSH, HTTPS, {**HTTPS, "name": "two"}, OTHER, "no bundle"]) == [
-        "git.example.org:22",
-        "git.example.org:443",
+def test_servers_and_copies() -> None:
+    assert dag_bundles.bundle_servers([SSH, HTTPS, OTHER, "no bundle"], "/bundles") == [
+        {"server": "git.example.org:22", "copy": "/bundles/etl-dags/bare/HEAD"},
+        {"server": "git.example.org:443", "copy": "/bundles/web/bare/HEAD"},
     ]
-    assert dag_bundles.bundle_servers("no list") == []
+    assert dag_bundles.bundle_servers("no list", "/bundles") == []
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,13 @@ versions that it had (seen with 1.0.1).
 
 from __future__ import annotations
 
+import re
 import sys
+from contextlib import nullcontext
 
 import structlog
 from airflow.providers.git.bundles.git import GitDagBundle
+from git import Git
 from git.exc import GitCommandError
 
 log = structlog.get_logger(__name__)
@@ -44,20 +47,47 @@ class GitBundle(GitDagBundle):
             return False
 
 
+# What git says when it is the server, or the way to it, that is at fault.
+AWAY = re.compile(
+    r"resolve host|onnection (refused|timed out|reset|closed)|connect to|no route to host|unreachable|"
+    r"error: (5\d\d|429)",
+    re.IGNORECASE,
+)
+COMMIT = re.compile(r"[0-9a-f]{7,64}")
+
+
+def problem(bundle: GitDagBundle) -> str:
+    """What keeps a repository from being read, in git's words; empty if nothing does."""
+    try:
+        with bundle.hook.configure_hook_env() if bundle.hook else nullcontext():
+            environment = bundle.hook.env if bundle.hook else {}
+            found = Git().ls_remote(bundle.repo_url, bundle.tracking_ref, env=environment)
+    except GitCommandError as error:
+        if bundle.bare_repo_path.exists() and AWAY.search(error.stderr):
+            return ""
+        return error.stderr
+    if not found and not COMMIT.fullmatch(bundle.tracking_ref):
+        return f"it has no branch or tag {bundle.tracking_ref}"
+    try:
+        bundle.initialize()
+        return ""
+    except Exception as error:
+        return getattr(error.__cause__, "stderr", "") or str(error)
+
+
 def main() -> int:
-    """Brings the copies of all repositories up to date; tells of those that cannot be cloned."""
+    """Brings the copies of all repositories up to date; tells of those that cannot be read."""
     from airflow.dag_processing.bundles.manager import DagBundlesManager
 
-    failed = 0
-    for bundle in DagBundlesManager().get_all_dag_bundles():
-        if isinstance(bundle, GitDagBundle):
-            try:
-                bundle.initialize()
-            except Exception as error:
-                failed += 1
-                reason = getattr(error.__cause__, "stderr", "") or error
-                print(f"{bundle.name}: {' '.join(str(reason).split())}")
-    return 1 if failed else 0
+    problems = {
+        bundle.name: problem(bundle)
+        for bundle in DagBundlesManager().get_all_dag_bundles()
+        if isinstance(bundle, GitDagBundle)
+    }
+    for name, text in problems.items():
+        if text:
+            print(f"{name}: {' '.join(text.split())}")
+    return 1 if any(problems.values()) else 0
 
 
 if __name__ == "__main__":
