@@ -86,6 +86,13 @@ def test_serves_what_it_has_while_the_server_is_away(repository: Repository) -> 
     assert f"serves {second} ['first.py', 'second.py']" in repository.serve().stdout
 
 
+def test_follows_the_repository_to_another_server(repository: Repository) -> None:
+    assert f"serves {repository.first} ['first.py']" in repository.serve().stdout
+    repository.server = repository.server.rename(repository.server.with_name("moved.git"))
+    second = repository.commit("second.py")
+    assert f"serves {second} ['first.py', 'second.py']" in repository.serve().stdout
+
+
 def test_says_so_when_it_has_nothing(repository: Repository) -> None:
     repository.go_away()
     shown = repository.serve()

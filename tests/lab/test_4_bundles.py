@@ -132,7 +132,7 @@ def known(lab: Lab, dag: str) -> bool:
 
 def test_what_cannot_be_read_is_named(lab: Lab, server: Server) -> None:
     ssh, http = server.bundles
-    closed = {**http, "git": http["git"].replace(str(HTTP_PORT), "8098")}
+    closed = {**http, "name": "closed", "git": http["git"].replace(str(HTTP_PORT), "8098")}
     told = " ".join(site(lab, [ssh, closed], check=False).split())
     words = f"Nothing was changed. To be corrected: - {server.address}:8098, which airflow_dag_bundles names"
     assert words in told

@@ -9,7 +9,7 @@ has the repositories of this host cloned before a service needs them.
 
 The Git provider's own bundle throws its copy of the repository away when a fetch fails, to clone it anew: a
 server that is away for a minute leaves a restarted DAG processor without DAGs, and a worker without the
-versions that it had (seen with 1.0.1).
+versions that it had. Nor does it follow a repository to another URL (both seen with 1.0.1).
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ log = structlog.get_logger(__name__)
 
 class GitBundle(GitDagBundle):
     def _fetch_bare_repo(self) -> None:
+        # The provider goes on with the URL that it cloned from.
+        if self.bare_repo.remotes.origin.url != self.repo_url:
+            self.bare_repo.remotes.origin.set_url(self.repo_url)
         try:
             super()._fetch_bare_repo()
         except GitCommandError as error:
