@@ -76,8 +76,9 @@ class Server:
         self.put(f"/srv/work/{name}/dags/{dag}.py", DAG.format(dag=dag))
         who = "-c user.name=lab -c user.email=lab@example.org"
         bare = f"/srv/git/{name}.git"
-        self.sh(f"cd /srv/work/{name} && git add . && git {who} commit -qm {dag} && git push -q {bare} main")
-        self.sh(f"git -C {bare} update-server-info && chown -R gitserver /srv/git")
+        steps = f"cd /srv/work/{name} && git add . && git {who} commit -qm {dag} && git push -q {bare} main"
+        self.sh(f"chown -R gitserver /srv/git /srv/work && runuser -u gitserver -- sh -c '{steps}'")
+        self.sh(f"runuser -u gitserver -- git -C {bare} update-server-info")
 
     @property
     def known_hosts(self) -> str:
