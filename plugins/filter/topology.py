@@ -19,6 +19,7 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.dag_bundles imp
     bundle_servers,
 )
 from ansible_collections.airflowops.cluster.plugins.module_utils.path_digest import path_digest
+from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_auth import AUTH_TYPES
 
 
 def host_addresses(hosts: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
@@ -129,6 +130,16 @@ def url_quote(value: str) -> str:
     return quote(value, safe="")
 
 
+def python_settings(settings: Mapping[str, Any]) -> str:
+    """The settings as a Python file, as webserver_config.py is one."""
+    lines = [f"from flask_appbuilder.const import {', '.join(AUTH_TYPES)}"]
+    for name, value in settings.items():
+        # Plain types, whatever Ansible has wrapped them in.
+        plain = json.loads(json.dumps(value, default=str))
+        lines.append(f"{name} = {plain if name == 'AUTH_TYPE' and plain in AUTH_TYPES else repr(plain)}")
+    return "\n".join(lines) + "\n"
+
+
 def jwks(keys: Mapping[str, str]) -> str:
     """A JSON Web Key Set (RFC 7517) of symmetric keys for HS512, which Airflow signs its tokens with."""
     return json.dumps(
@@ -166,6 +177,7 @@ class FilterModule:
                 environment_file,
                 url_quote,
                 jwks,
+                python_settings,
                 bundle_config,
                 bundle_files,
                 bundle_secrets,

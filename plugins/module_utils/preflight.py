@@ -34,6 +34,7 @@ from collections import Counter
 from fnmatch import fnmatch
 from typing import Any, Callable, Iterable
 
+from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_auth import check_auth
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_broker import (
     BUS_OFFSET,
     check_broker,
@@ -456,6 +457,7 @@ CHECKS: tuple[Callable[[dict[str, Any], Problems], Any], ...] = (
     check_variables,
     check_types,
     check_secrets,
+    check_auth,
     check_broker,
     check_bundles,
     check_metastore,

@@ -14,9 +14,13 @@ opens their files in memory, for one service.
 import gc
 import json
 import os
+import sys
 from pathlib import Path
 
 gc.set_threshold(50_000, 20, 100)
+
+if last := os.environ.get("AIRFLOWOPS_LAST_PATH"):
+    sys.path.append(last)
 
 if credentials := os.environ.get("CREDENTIALS_DIRECTORY"):
     environment = Path(credentials, "AIRFLOWOPS_ENVIRONMENT")

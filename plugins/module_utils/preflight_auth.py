@@ -1,0 +1,51 @@
+# Copyright (c) 2026 The airflowops.cluster maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is wrong with `airflow_auth_config`, the settings of Flask AppBuilder. See `preflight`."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Mapping
+
+from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secrets import is_placeholder
+from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_words import (
+    Problems,
+    known_hosts,
+    listing,
+)
+
+# Constants of flask_appbuilder.const, which AUTH_TYPE is one of.
+AUTH_TYPES = ("AUTH_DB", "AUTH_LDAP", "AUTH_OAUTH", "AUTH_REMOTE_USER")
+NAME = re.compile(r"[A-Z][A-Z0-9_]*")
+# https://flask-appbuilder.readthedocs.io/en/latest/security.html
+NEEDED = {"AUTH_LDAP": ("AUTH_LDAP_SERVER",), "AUTH_OAUTH": ("OAUTH_PROVIDERS",)}
+
+
+def auth_problems(settings: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the settings, without their values, each with its mend after a colon."""
+    problems = []
+    strange = [name for name in settings if not isinstance(name, str) or not NAME.fullmatch(name)]
+    if strange:
+        problems.append(f"has {listing(strange)}: its settings are written in upper case, as AUTH_TYPE")
+    kind = settings.get("AUTH_TYPE")
+    if settings and kind not in AUTH_TYPES:
+        problems.append(f"has no fit AUTH_TYPE: set one of {', '.join(AUTH_TYPES)}")
+    for name in NEEDED.get(str(kind), ()):
+        if not settings.get(name):
+            problems.append(f"has {kind} and no {name}: add it")
+    server = settings.get("AUTH_LDAP_SERVER")
+    if kind == "AUTH_LDAP" and server and not str(server).startswith(("ldap://", "ldaps://", "ldapi://")):
+        problems.append("has an AUTH_LDAP_SERVER that is no URL: write ldaps://HOST")
+    for name, value in settings.items():
+        if str(name).endswith("PASSWORD") and isinstance(value, str) and is_placeholder(value):
+            problems.append(f"has a placeholder as {name}: take the real one from the vault")
+    return problems
+
+
+def check_auth(cluster: dict[str, Any], problems: Problems) -> None:
+    for host in known_hosts(cluster, "airflow_master"):
+        settings = cluster["hosts"][host].get("given", {}).get("airflow_auth_config")
+        for problem in auth_problems(settings) if isinstance(settings, Mapping) else ():
+            what, _, mend = problem.partition(": ")
+            problems.add(f"airflow_auth_config {what} on {{hosts}}: {mend}", host)
