@@ -154,6 +154,10 @@ def test_an_old_backup_stands_in_the_way(lab: Lab) -> None:
 
 def test_forward_under_load(lab: Lab) -> None:
     lab.playbook("playbooks/backup.yml")
+    worker = lab.host(lab.group("airflow_worker")[0])
+    worker.check_output("mkdir /opt/airflow/versions/3.0.0")
     change(lab, "airflow_upgrade")
     assert versions(lab) == {NEW}
+    # The one before stays, for the way back.
+    assert sorted(worker.check_output("ls /opt/airflow/versions").split()) == sorted([OLD, NEW])
     wait_until("the version is told", lambda: lab.airflow.get("version")["version"] == NEW, timeout=30)
