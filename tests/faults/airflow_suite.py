@@ -11,20 +11,13 @@ from functools import partial
 
 import redis_suite
 from figures import RUNS_HEADER as HEADER
-from lab import ROOT, Lab, wait_until
+from lab import MASTER_UNITS, ROOT, Lab, wait_until
 from lab_runs import Runs, killed
 from suite import Fault
 
 __all__ = ["HEADER"]
 # A switched-off host stays off for longer than a lost worker's tasks may take.
 OFF_SECONDS = 60
-MASTER_UNITS = (
-    "airflow-api-server",
-    "airflow-execution-api",
-    "airflow-scheduler",
-    "airflow-dag-processor",
-    "airflow-triggerer",
-)
 # Another host at each round.
 turns = itertools.count()
 

@@ -21,6 +21,13 @@ import testinfra
 from ansible_collections.airflowops.cluster.plugins.module_utils.airflow_api import AirflowApi
 
 ROOT = Path(__file__).resolve().parents[2]
+MASTER_UNITS = (
+    "airflow-api-server",
+    "airflow-execution-api",
+    "airflow-scheduler",
+    "airflow-dag-processor",
+    "airflow-triggerer",
+)
 PODMAN = ROOT / "molecule/shared/lab/podman"
 BIN = Path(sys.executable).parent
 

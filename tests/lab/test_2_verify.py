@@ -14,16 +14,8 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from lab import Lab, wait_until
+from lab import MASTER_UNITS, Lab, wait_until
 from lab import credential as opened
-
-MASTER_UNITS = (
-    "airflow-api-server",
-    "airflow-execution-api",
-    "airflow-scheduler",
-    "airflow-dag-processor",
-    "airflow-triggerer",
-)
 
 
 def units_of(lab: Lab, host: str) -> list[str]:
