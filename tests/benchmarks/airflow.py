@@ -83,7 +83,7 @@ def variables_of(lab: Lab, side: str) -> dict[str, Any]:
         return {}
     config = stock(lab)
     slots = int(config["celery"].pop("worker_concurrency"))
-    asleep = {"airflow_config": config, "airflow_environment": {"AIRFLOWOPS_WAKE": "0"}}
+    asleep = {"airflow_config": config, "airflow_environment": {"AIRFLOWOPS_SPEED": "0"}}
     if side == "slots":
         return asleep
     workers = {

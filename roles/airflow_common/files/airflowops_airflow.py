@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Airflow's command line, whose scheduler is woken when there is something to do.
+"""Airflow's command line, whose parts do less for nothing.
 
     python -m airflowops_airflow scheduler
     python -m airflowops_airflow api-server ...
@@ -12,12 +12,23 @@ average, and short sleeps cost CPU time where nothing happens. Here what ends a 
 notification (PostgreSQL's NOTIFY, delivered with the commit that it tells of), which ends the sleep.
 
 It only ever shortens a sleep. Without it, as when the connection breaks or a pooler between swallows it, the
-scheduler looks as often as `[scheduler] scheduler_idle_sleep_time` says. AIRFLOWOPS_WAKE=0 in the environment
-turns it off.
+scheduler looks as often as `[scheduler] scheduler_idle_sleep_time` says.
+
+At each look the scheduler asks Celery's result backend what became of the tasks, for which Celery makes a new
+connection outside of its workers: a login and, with TLS, a handshake, on both sides. Here it keeps one.
+
+A secret that is the output of a command (`..._CMD`) is asked for again and again, by an API server with every
+task that starts. Here each process runs a command once.
+
+The execution API makes its versions when it is first asked, for seconds, in each of its processes. Here they
+are made before there are processes, and tasks do not wait when one is renewed.
+
+AIRFLOWOPS_SPEED=0 in the environment leaves Airflow as it is.
 """
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import select
@@ -26,6 +37,8 @@ import time
 from collections import deque
 from typing import Any
 
+from airflow._shared.configuration import parser
+from airflow.sdk._shared.configuration import parser as parser_of_sdk
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 
@@ -37,9 +50,9 @@ TELLING_STATES = frozenset(
 # Between two tries to be the one that listens.
 RETRY_SECONDS = 10.0
 # Where so many notifications come within a second, from one look that was asked for to the next.
-MANY, TOGETHER_SECONDS = 5, 0.25
+MANY, TOGETHER_SECONDS = 6, 0.5
 MARK = "airflowops_tells"
-ON = os.environ.get("AIRFLOWOPS_WAKE") != "0"
+ON = os.environ.get("AIRFLOWOPS_SPEED") != "0"
 
 log = logging.getLogger(__name__)
 
@@ -138,11 +151,47 @@ class Sleeper:
         return max(now, self.last_look + TOGETHER_SECONDS) if busy else now
 
 
+def keep_result_connections() -> None:
+    """Celery keeps connections to the result backend in a process that was forked from its worker, only."""
+    from celery.backends import database
+
+    class Sessions(database.SessionManager):
+        def __init__(self) -> None:
+            super().__init__()
+            self.forked = True
+
+        def _after_fork(self) -> None:
+            """What publishes for the scheduler is a fork of it, and must not use its connections."""
+            for engine in self._engines.values():
+                engine.dispose(close=False)
+            self._engines, self._sessions = {}, {}
+
+    database.SessionManager = Sessions
+
+
+def make_versions_early() -> None:
+    from airflow.api_fastapi.gunicorn_app import AirflowGunicornApp
+
+    load_of_airflow = AirflowGunicornApp.load
+
+    def load(self: Any) -> Any:
+        app = load_of_airflow(self)
+        for mounted in [getattr(route, "app", None) for route in app.routes]:
+            if getattr(mounted, "_cadwyn_initialized", True) is False:
+                mounted._cadwyn_initialize()
+        return app
+
+    AirflowGunicornApp.load = load
+
+
 def main() -> int:
     if ON and sys.argv[1:2] == ["scheduler"]:
         from airflow.jobs import scheduler_job_runner
 
         scheduler_job_runner.time = Sleeper()
+        keep_result_connections()
+    if ON and sys.argv[1:2] == ["api-server"]:
+        make_versions_early()
     from airflow.__main__ import main as airflow
 
     # How Airflow names its processes, and what it tells of a command in its log.
@@ -151,8 +200,11 @@ def main() -> int:
 
 
 # An API server of several processes imports this module in each of them, under another name.
-if ON and sys.argv[1:2] != ["scheduler"]:
-    tell()
+if ON:
+    for module in (parser, parser_of_sdk):
+        module.run_command = functools.cache(module.run_command)
+    if sys.argv[1:2] != ["scheduler"]:
+        tell()
 
 if __name__ == "__main__":
     sys.exit(main())
