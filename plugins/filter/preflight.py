@@ -17,6 +17,7 @@ from ansible_collections.airflowops.cluster.plugins.module_utils import (
     dag_bundles,
     preflight,
     preflight_broker,
+    preflight_release,
     preflight_secrets,
 )
 from jinja2 import TemplateError
@@ -141,6 +142,7 @@ class FilterModule:
             "broker_facts": broker_facts,
             "bundle_problems": dag_bundles.bundle_problems,
             "inventory_problems": inventory_problems,
+            "provider_needs": preflight_release.provider_needs,
             "secret_problem": secret_problem,
             "unknown_variables": unknown_variables,
         }

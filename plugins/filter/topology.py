@@ -18,6 +18,7 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.dag_bundles imp
     bundle_secrets,
     bundle_servers,
 )
+from ansible_collections.airflowops.cluster.plugins.module_utils.object_store import lock_name
 from ansible_collections.airflowops.cluster.plugins.module_utils.path_digest import path_digest
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_auth import AUTH_TYPES
 
@@ -182,5 +183,6 @@ class FilterModule:
                 bundle_files,
                 bundle_secrets,
                 bundle_servers,
+                lock_name,
             )
         }

@@ -20,7 +20,9 @@ The description is a dictionary::
                                "unknown_variables": [names with our prefix that no role knows],
                                "secrets": {secret: what is wrong with it, empty if nothing},
                                "release": {"wanted", "in_use": versions of Airflow, "change": "upgrade" or
-                                           "rollback" in the playbooks for it, "lock_file", "lock_there"},
+                                           "rollback" in the playbooks for it, "lock_file", "lock_there",
+                                           "providers": the names of those in it, without what all begin with,
+                                           "needs": [(variable, class of a provider that it asks for)]},
                                "probe": what host_probe returned}}
 
 ``hosts`` holds the hosts of this run only. With ``--limit`` it lacks some, and what needs all is not judged.

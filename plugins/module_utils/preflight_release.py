@@ -6,10 +6,35 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Mapping, Sequence
 
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secrets import RUNS_AIRFLOW
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_words import Problems, known_hosts
+
+PROVIDERS = "airflow.providers."
+S3_BUNDLE = "airflow.providers.amazon.aws.bundles.s3.S3DagBundle"
+
+
+def provider_needs(bundles: Any) -> list[tuple[str, str]]:
+    """(variable, class) of each class of Airflow's providers that the inventory asks for."""
+    needs = []
+    listed = bundles if isinstance(bundles, Sequence) and not isinstance(bundles, str) else []
+    for bundle in listed:
+        if isinstance(bundle, Mapping):
+            needs.append(("airflow_dag_bundles", S3_BUNDLE if "s3" in bundle else bundle.get("classpath")))
+    return sorted({(name, str(found)) for name, found in needs if str(found).startswith(PROVIDERS)})
+
+
+def check_providers(release: Mapping[str, Any], problems: Problems) -> None:
+    """A class that is not there keeps a service from starting."""
+    there = tuple(f"{PROVIDERS}{name.replace('-', '.')}." for name in release.get("providers", []))
+    for variable, classpath in release.get("needs", []):
+        if not classpath.startswith(there):
+            package = classpath.removeprefix(PROVIDERS).split(".")[0]
+            problems.add(
+                f"{variable} needs {classpath}, which nothing in {release['lock_file']} has: add its "
+                f"package, apache-airflow-providers-{package} or one that begins so, to airflow_lock_file"
+            )
 
 
 def check_release(cluster: dict[str, Any], problems: Problems) -> None:
@@ -26,6 +51,8 @@ def check_release(cluster: dict[str, Any], problems: Problems) -> None:
                 "collection carries lock files for some versions of Airflow; for another make one with "
                 "`uv pip compile --universal --generate-hashes`"
             )
+        else:
+            check_providers(release, problems)
         kind = kind_of_change(in_use, wanted)
         if kind and kind != release["change"]:
             problems.add(

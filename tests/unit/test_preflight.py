@@ -21,6 +21,7 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.preflight impor
     unknown_variables,
 )
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_metastore import PATRONI_PORTS
+from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_release import provider_needs
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secrets import (
     SECRETS,
     secret_problem,
@@ -1317,6 +1318,24 @@ def test_a_version_that_is_changed_in_another_way(
 def test_an_upgrade_that_was_cut_off_goes_on(cluster: Cluster) -> None:
     in_use(cluster, "3.3.2", "upgrade")
     assert find_problems(in_use(cluster, "3.3.1", "upgrade", hosts=("worker1",))) == []
+
+
+def test_a_lock_file_without_what_the_inventory_asks_for(cluster: Cluster) -> None:
+    needs = provider_needs(
+        [
+            {"name": "pond", "s3": "s3://dags"},
+            {"name": "sea", "classpath": "airflow.providers.common.sql.Bundle"},
+            {"name": "own", "classpath": "own.Bundle"},
+            "none",
+        ]
+    )
+    for host in cluster["hosts"].values():
+        host["release"].update(needs=needs, providers=["amazon", "common-sql"])
+    assert find_problems(cluster) == []
+    for host in cluster["hosts"].values():
+        host["release"].update(providers=["common-sql"])
+    assert "airflow_dag_bundles needs airflow.providers.amazon.aws.bundles.s3.S3DagBundle" in only(cluster)
+    assert "add its package, apache-airflow-providers-amazon" in only(cluster)
 
 
 def test_a_lock_file_that_is_not_there(cluster: Cluster) -> None:

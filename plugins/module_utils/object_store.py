@@ -1,0 +1,96 @@
+# Copyright (c) 2026 The airflowops.cluster maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Places in object stores that speak S3, as `airflow_dag_bundles` and `airflow_remote_logs` name them.
+
+Pure functions. A place is {s3: s3://BUCKET/PREFIX, endpoint, region, access_key, secret_key, ca_file}.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Mapping, Sequence
+from urllib.parse import urlsplit
+
+from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secrets import is_placeholder
+
+OF_S3 = ("s3", "endpoint", "region", "access_key", "secret_key", "ca_file")
+URL = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?P<prefix>(?:/[^?#\s]*)?)")
+PORTS = {"https": 443, "http": 80}
+# boto's own give a store that swallows packets five minutes, for which a task's slot is held.
+PATIENCE = {
+    "connect_timeout": 5,
+    "read_timeout": 20,
+    "retries": {"mode": "standard", "total_max_attempts": 2},
+}
+# Checksums that stores other than Amazon's may not know, and boto sends with every object.
+OTHER_STORES = {
+    "request_checksum_calculation": "when_required",
+    "response_checksum_validation": "when_required",
+}
+
+
+def bucket_and_prefix(place: Mapping[str, Any]) -> tuple[str, str]:
+    """The prefix without slashes around it; empty where the whole bucket is meant."""
+    match = URL.fullmatch(str(place["s3"]))
+    return (match["bucket"], match["prefix"].strip("/")) if match else ("", "")
+
+
+def connection(place: Mapping[str, Any]) -> dict[str, Any]:
+    """The Airflow connection. Without keys boto asks the machine for the role that it has."""
+    extra: dict[str, Any] = {"config_kwargs": {**PATIENCE}}
+    if place.get("endpoint"):
+        extra["endpoint_url"] = str(place["endpoint"])
+        extra["config_kwargs"].update(OTHER_STORES)
+    if place.get("region"):
+        extra["region_name"] = str(place["region"])
+    if place.get("ca_file"):
+        extra["verify"] = str(place["ca_file"])
+    found: dict[str, Any] = {"conn_type": "aws", "extra": extra}
+    if place.get("access_key"):
+        found.update(login=str(place["access_key"]), password=str(place["secret_key"]))
+    return found
+
+
+def server_of(place: Mapping[str, Any]) -> tuple[str, int] | None:
+    """Host and port of the endpoint, if one is named: the ways to Amazon's cannot be seen from here."""
+    try:
+        parts = urlsplit(str(place.get("endpoint") or ""))
+        if parts.scheme in PORTS and parts.hostname:
+            return parts.hostname, parts.port or PORTS[parts.scheme]
+    except ValueError:
+        pass
+    return None
+
+
+def place_problems(place: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the place, in words without its secrets, each with its mend after a colon."""
+    problems = []
+    if not URL.fullmatch(str(place["s3"])):
+        problems.append("has an s3 that names no place: write s3://BUCKET or s3://BUCKET/PREFIX")
+    endpoint = str(place.get("endpoint") or "")
+    if endpoint and server_of(place) is None:
+        problems.append("has an endpoint that is no URL: write https://HOST or https://HOST:PORT")
+    elif "@" in endpoint:
+        problems.append("has a login in its endpoint: put it into access_key and secret_key")
+    if bool(place.get("access_key")) != bool(place.get("secret_key")):
+        problems.append(
+            "has one of access_key and secret_key: give both, or none where the machine has a role"
+        )
+    elif place.get("secret_key") and is_placeholder(str(place["secret_key"])):
+        problems.append("has a placeholder as secret_key: take the real one from the vault")
+    ca_file = str(place.get("ca_file") or "")
+    if ca_file and not ca_file.startswith("/"):
+        problems.append("has a ca_file that is no path on the hosts: begin it with /")
+    elif ca_file and not endpoint.startswith("https://"):
+        problems.append(
+            "has a ca_file, which only an endpoint with https uses: remove it, or change the endpoint"
+        )
+    return problems
+
+
+def lock_name(version: str, bundles: Any) -> str:
+    """The collection's lock file for a version of Airflow: with Amazon's provider, if anything needs it."""
+    listed = bundles if isinstance(bundles, Sequence) and not isinstance(bundles, str) else []
+    needed = any(isinstance(bundle, Mapping) and "s3" in bundle for bundle in listed)
+    return f"airflow-{version}{'-amazon' if needed else ''}.txt"
