@@ -15,6 +15,7 @@ from ansible.errors import AnsibleError, AnsibleFilterError
 from ansible.module_utils.common.yaml import yaml_load
 from ansible_collections.airflowops.cluster.plugins.module_utils import (
     dag_bundles,
+    object_store,
     preflight,
     preflight_broker,
     preflight_release,
@@ -143,6 +144,7 @@ class FilterModule:
             "bundle_problems": dag_bundles.bundle_problems,
             "inventory_problems": inventory_problems,
             "provider_needs": preflight_release.provider_needs,
+            "remote_log_problems": object_store.remote_log_problems,
             "secret_problem": secret_problem,
             "unknown_variables": unknown_variables,
         }

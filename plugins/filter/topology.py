@@ -18,7 +18,11 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.dag_bundles imp
     bundle_secrets,
     bundle_servers,
 )
-from ansible_collections.airflowops.cluster.plugins.module_utils.object_store import lock_name
+from ansible_collections.airflowops.cluster.plugins.module_utils.object_store import (
+    lock_name,
+    remote_log_options,
+    remote_log_secrets,
+)
 from ansible_collections.airflowops.cluster.plugins.module_utils.path_digest import path_digest
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_auth import AUTH_TYPES
 
@@ -184,5 +188,7 @@ class FilterModule:
                 bundle_secrets,
                 bundle_servers,
                 lock_name,
+                remote_log_options,
+                remote_log_secrets,
             )
         }

@@ -8,13 +8,19 @@ Pure functions. A place is {s3: s3://BUCKET/PREFIX, endpoint, region, access_key
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any, Mapping, Sequence
 from urllib.parse import urlsplit
 
+from ansible.module_utils.parsing.convert_bool import BOOLEANS, boolean
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secrets import is_placeholder
+from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_words import nearest
 
 OF_S3 = ("s3", "endpoint", "region", "access_key", "secret_key", "ca_file")
+OF_LOGS = (*OF_S3, "delete_local")
+# No bundle's connection is called so.
+LOGS_CONNECTION = "airflow_task_logs"
 URL = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?P<prefix>(?:/[^?#\s]*)?)")
 PORTS = {"https": 443, "http": 80}
 # boto's own give a store that swallows packets five minutes, for which a task's slot is held.
@@ -89,8 +95,43 @@ def place_problems(place: Mapping[str, Any]) -> list[str]:
     return problems
 
 
-def lock_name(version: str, bundles: Any) -> str:
+def lock_name(version: str, bundles: Any, remote_logs: Any) -> str:
     """The collection's lock file for a version of Airflow: with Amazon's provider, if anything needs it."""
     listed = bundles if isinstance(bundles, Sequence) and not isinstance(bundles, str) else []
-    needed = any(isinstance(bundle, Mapping) and "s3" in bundle for bundle in listed)
+    needed = remote_logs or any(isinstance(bundle, Mapping) and "s3" in bundle for bundle in listed)
     return f"airflow-{version}{'-amazon' if needed else ''}.txt"
+
+
+# --- The logs of tasks
+
+
+def remote_log_options(place: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of the section `logging` of airflow.cfg."""
+    if not place:
+        return {}
+    return {
+        "remote_logging": True,
+        "remote_base_log_folder": "s3://" + "/".join(filter(None, bucket_and_prefix(place))),
+        "remote_log_conn_id": LOGS_CONNECTION,
+        "delete_local_logs": boolean(place.get("delete_local", False)),
+        "logging_config_class": "airflowops_logs.LOGGING_CONFIG",
+    }
+
+
+def remote_log_secrets(place: Mapping[str, Any]) -> dict[str, str]:
+    """{name of a credential: its content}"""
+    return {f"AIRFLOW_CONN_{LOGS_CONNECTION.upper()}": json.dumps(connection(place))} if place else {}
+
+
+def remote_log_problems(place: Any) -> list[str]:
+    """What is wrong with airflow_remote_logs, without its secrets, each with its mend after a colon."""
+    if not isinstance(place, Mapping) or not place:
+        # Of another type is told where types are judged.
+        return []
+    problems = []
+    for option in place:
+        if option not in OF_LOGS:
+            problems.append(f"has an option {option} that there is none of{nearest(str(option), OF_LOGS)}")
+    if str(place.get("delete_local", False)).lower() not in BOOLEANS:
+        problems.append("has a delete_local that is no truth value: give true or false")
+    return problems + (place_problems(place) if "s3" in place else ["has no s3: give it s3://BUCKET/PREFIX"])

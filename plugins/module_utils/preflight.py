@@ -14,6 +14,7 @@ The description is a dictionary::
                                "broker": {"own": whether it is our Redis Cluster,
                                           "problem": what is wrong with airflow_broker_url},
                                "bundles": what is wrong with airflow_dag_bundles, without secrets,
+                               "remote_logs": what is wrong with airflow_remote_logs, without secrets,
                                "bundle_servers": {server: why it could not be reached, empty if it was},
                                "database": {variable: what postgres_probe found}, with airflow_database_url,
                                "certificate": which of "certificate", "private_key", "ca" are given,
@@ -50,6 +51,7 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_metas
     uses_own_metastore,
     uses_patroni,
 )
+from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_options import check_options
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_release import check_release
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secrets import (
     RUNS_AIRFLOW,
@@ -462,6 +464,7 @@ CHECKS: tuple[Callable[[dict[str, Any], Problems], Any], ...] = (
     check_auth,
     check_broker,
     check_bundles,
+    check_options,
     check_metastore,
     lambda cluster, problems: check_queues(cluster, check_workers(cluster, problems), problems),
     check_ports,

@@ -12,12 +12,13 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secre
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_words import Problems, known_hosts
 
 PROVIDERS = "airflow.providers."
+S3_LOGS = "airflow.providers.amazon.aws.log.s3_task_handler.S3RemoteLogIO"
 S3_BUNDLE = "airflow.providers.amazon.aws.bundles.s3.S3DagBundle"
 
 
-def provider_needs(bundles: Any) -> list[tuple[str, str]]:
+def provider_needs(bundles: Any, remote_logs: Any) -> list[tuple[str, str]]:
     """(variable, class) of each class of Airflow's providers that the inventory asks for."""
-    needs = []
+    needs: list[tuple[str, Any]] = [("airflow_remote_logs", S3_LOGS)] if remote_logs else []
     listed = bundles if isinstance(bundles, Sequence) and not isinstance(bundles, str) else []
     for bundle in listed:
         if isinstance(bundle, Mapping):

@@ -8,13 +8,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.airflowops.cluster.plugins.module_utils import dag_bundles
-from object_store import AWAY, Store
+from moto_store import AWAY, Store, shared_store
 from test_airflow_dag_run import airflow_python
 
 FILES = Path(__file__).resolve().parents[2] / "roles/airflow_common/files"
@@ -82,13 +81,12 @@ class Host:
 
 
 @pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    store = Store()
+def host(tmp_path_factory: pytest.TempPathFactory) -> Host:
+    store = shared_store()
     store.s3.create_bucket(Bucket="dags")
     store.put("dags", "etl/first.py", "# first dag of airflow")
     store.put("dags", "etl/lib/values.py", "VALUE = 1")
-    yield Host(store, tmp_path_factory.mktemp("host"))
-    store.end()
+    return Host(store, tmp_path_factory.mktemp("host"))
 
 
 def test_what_cannot_be_read_is_named(host: Host) -> None:

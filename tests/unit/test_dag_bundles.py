@@ -115,9 +115,10 @@ def test_a_place_at_amazon_by_the_role_of_the_machine() -> None:
 
 
 def test_the_lock_file_that_is_needed() -> None:
-    assert object_store.lock_name("3.3.2", [HTTPS, S3]) == "airflow-3.3.2-amazon.txt"
+    assert object_store.lock_name("3.3.2", [HTTPS, S3], {}) == "airflow-3.3.2-amazon.txt"
     for bundles in ([], [HTTPS, OTHER], ["s3"], "s3", {"s3": "x"}):
-        assert object_store.lock_name("3.3.2", bundles) == "airflow-3.3.2.txt"
+        assert object_store.lock_name("3.3.2", bundles, {}) == "airflow-3.3.2.txt"
+    assert object_store.lock_name("3.3.1", [], {"s3": "s3://logs"}) == "airflow-3.3.1-amazon.txt"
 
 
 def test_keys_of_servers() -> None:

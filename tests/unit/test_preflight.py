@@ -1327,7 +1327,8 @@ def test_a_lock_file_without_what_the_inventory_asks_for(cluster: Cluster) -> No
             {"name": "sea", "classpath": "airflow.providers.common.sql.Bundle"},
             {"name": "own", "classpath": "own.Bundle"},
             "none",
-        ]
+        ],
+        {},
     )
     for host in cluster["hosts"].values():
         host["release"].update(needs=needs, providers=["amazon", "common-sql"])
@@ -1336,6 +1337,9 @@ def test_a_lock_file_without_what_the_inventory_asks_for(cluster: Cluster) -> No
         host["release"].update(providers=["common-sql"])
     assert "airflow_dag_bundles needs airflow.providers.amazon.aws.bundles.s3.S3DagBundle" in only(cluster)
     assert "add its package, apache-airflow-providers-amazon" in only(cluster)
+    for host in cluster["hosts"].values():
+        host["release"].update(needs=provider_needs([], {"s3": "s3://logs"}))
+    assert only(cluster).startswith("airflow_remote_logs needs airflow.providers.amazon.aws.log")
 
 
 def test_a_lock_file_that_is_not_there(cluster: Cluster) -> None:

@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import socket
 import subprocess
 import sys
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -73,3 +75,11 @@ class Store:
     def end(self) -> None:
         self.server.kill()
         self.server.wait()
+
+
+@cache
+def shared_store() -> Store:
+    """One for all modules: it takes seconds to start."""
+    store = Store()
+    atexit.register(store.end)
+    return store
