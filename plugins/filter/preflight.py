@@ -18,8 +18,9 @@ from ansible_collections.airflowops.cluster.plugins.module_utils import (
     object_store,
     preflight,
     preflight_broker,
-    preflight_release,
     preflight_secrets,
+    provider_needs,
+    secrets_backends,
 )
 from jinja2 import TemplateError
 
@@ -143,8 +144,10 @@ class FilterModule:
             "broker_facts": broker_facts,
             "bundle_problems": dag_bundles.bundle_problems,
             "inventory_problems": inventory_problems,
-            "provider_needs": preflight_release.provider_needs,
+            "lock_name": provider_needs.lock_name,
+            "provider_needs": provider_needs.provider_needs,
             "remote_log_problems": object_store.remote_log_problems,
             "secret_problem": secret_problem,
+            "secrets_backend_problems": secrets_backends.backend_problems,
             "unknown_variables": unknown_variables,
         }

@@ -19,12 +19,12 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.dag_bundles imp
     bundle_servers,
 )
 from ansible_collections.airflowops.cluster.plugins.module_utils.object_store import (
-    lock_name,
     remote_log_options,
     remote_log_secrets,
 )
 from ansible_collections.airflowops.cluster.plugins.module_utils.path_digest import path_digest
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_auth import AUTH_TYPES
+from ansible_collections.airflowops.cluster.plugins.module_utils.secrets_backends import backend_secrets
 
 
 def host_addresses(hosts: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
@@ -187,8 +187,8 @@ class FilterModule:
                 bundle_files,
                 bundle_secrets,
                 bundle_servers,
-                lock_name,
                 remote_log_options,
                 remote_log_secrets,
+                backend_secrets,
             )
         }

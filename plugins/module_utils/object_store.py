@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Mapping, Sequence
+from typing import Any, Mapping
 from urllib.parse import urlsplit
 
 from ansible.module_utils.parsing.convert_bool import BOOLEANS, boolean
@@ -93,13 +93,6 @@ def place_problems(place: Mapping[str, Any]) -> list[str]:
             "has a ca_file, which only an endpoint with https uses: remove it, or change the endpoint"
         )
     return problems
-
-
-def lock_name(version: str, bundles: Any, remote_logs: Any) -> str:
-    """The collection's lock file for a version of Airflow: with Amazon's provider, if anything needs it."""
-    listed = bundles if isinstance(bundles, Sequence) and not isinstance(bundles, str) else []
-    needed = remote_logs or any(isinstance(bundle, Mapping) and "s3" in bundle for bundle in listed)
-    return f"airflow-{version}{'-amazon' if needed else ''}.txt"
 
 
 # --- The logs of tasks

@@ -15,6 +15,7 @@ The description is a dictionary::
                                           "problem": what is wrong with airflow_broker_url},
                                "bundles": what is wrong with airflow_dag_bundles, without secrets,
                                "remote_logs": what is wrong with airflow_remote_logs, without secrets,
+                               "secrets_backend": what is wrong with airflow_secrets_backend, likewise,
                                "bundle_servers": {server: why it could not be reached, empty if it was},
                                "database": {variable: what postgres_probe found}, with airflow_database_url,
                                "certificate": which of "certificate", "private_key", "ca" are given,

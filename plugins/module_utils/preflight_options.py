@@ -20,13 +20,18 @@ OF_REMOTE_LOGS = (
     "delete_local_logs",
     "logging_config_class",
 )
+OF_SECRETS_BACKEND = {
+    "secrets": ("backend", "backend_kwargs"),
+    "workers": ("secrets_backend", "secrets_backend_kwargs"),
+}
 
 
 def check_options(cluster: dict[str, Any], problems: Problems) -> None:
     for host, entry in cluster["hosts"].items():
-        for problem in entry.get("remote_logs", []):
-            what, _, mend = problem.partition(": ")
-            problems.add(f"airflow_remote_logs {what} on {{hosts}}: {mend}", host)
+        for key in ("remote_logs", "secrets_backend"):
+            for problem in entry.get(key, []):
+                what, _, mend = problem.partition(": ")
+                problems.add(f"airflow_{key} {what} on {{hosts}}: {mend}", host)
         given = {**entry.get("values", {}), **entry.get("given", {})}
         config = given.get("airflow_config")
         if given.get("airflow_remote_logs") and set_there(config, "logging", OF_REMOTE_LOGS):
@@ -35,6 +40,13 @@ def check_options(cluster: dict[str, Any], problems: Problems) -> None:
                 "airflow_remote_logs, which sets it: remove one of the two",
                 host,
             )
+        for section, names in OF_SECRETS_BACKEND.items():
+            if set_there(config, section, names):
+                problems.add(
+                    f"airflow_config has {set_there(config, section, names)} on {{hosts}}, where everyone "
+                    "can read what is secret in it: put it into airflow_secrets_backend, which seals it",
+                    host,
+                )
 
 
 def set_there(config: Any, section: str, names: Iterable[str]) -> str:

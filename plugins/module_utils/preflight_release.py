@@ -6,24 +6,11 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Mapping, Sequence
+from typing import Any, Mapping
 
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secrets import RUNS_AIRFLOW
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_words import Problems, known_hosts
-
-PROVIDERS = "airflow.providers."
-S3_LOGS = "airflow.providers.amazon.aws.log.s3_task_handler.S3RemoteLogIO"
-S3_BUNDLE = "airflow.providers.amazon.aws.bundles.s3.S3DagBundle"
-
-
-def provider_needs(bundles: Any, remote_logs: Any) -> list[tuple[str, str]]:
-    """(variable, class) of each class of Airflow's providers that the inventory asks for."""
-    needs: list[tuple[str, Any]] = [("airflow_remote_logs", S3_LOGS)] if remote_logs else []
-    listed = bundles if isinstance(bundles, Sequence) and not isinstance(bundles, str) else []
-    for bundle in listed:
-        if isinstance(bundle, Mapping):
-            needs.append(("airflow_dag_bundles", S3_BUNDLE if "s3" in bundle else bundle.get("classpath")))
-    return sorted({(name, str(found)) for name, found in needs if str(found).startswith(PROVIDERS)})
+from ansible_collections.airflowops.cluster.plugins.module_utils.provider_needs import PROVIDERS
 
 
 def check_providers(release: Mapping[str, Any], problems: Problems) -> None:

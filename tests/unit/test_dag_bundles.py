@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 import pytest
-from ansible_collections.airflowops.cluster.plugins.module_utils import dag_bundles, object_store
+from ansible_collections.airflowops.cluster.plugins.module_utils import dag_bundles
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_bundles import check_bundles
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_words import Problems
 
@@ -112,13 +112,6 @@ def test_a_place_at_amazon_by_the_role_of_the_machine() -> None:
     assert sorted(connection) == ["conn_type", "extra"]
     assert connection["extra"]["region_name"] == "eu-central-1"
     assert "request_checksum_calculation" not in connection["extra"]["config_kwargs"]
-
-
-def test_the_lock_file_that_is_needed() -> None:
-    assert object_store.lock_name("3.3.2", [HTTPS, S3], {}) == "airflow-3.3.2-amazon.txt"
-    for bundles in ([], [HTTPS, OTHER], ["s3"], "s3", {"s3": "x"}):
-        assert object_store.lock_name("3.3.2", bundles, {}) == "airflow-3.3.2.txt"
-    assert object_store.lock_name("3.3.1", [], {"s3": "s3://logs"}) == "airflow-3.3.1-amazon.txt"
 
 
 def test_keys_of_servers() -> None:

@@ -21,12 +21,12 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.preflight impor
     unknown_variables,
 )
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_metastore import PATRONI_PORTS
-from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_release import provider_needs
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secrets import (
     SECRETS,
     secret_problem,
 )
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_types import type_problem
+from ansible_collections.airflowops.cluster.plugins.module_utils.provider_needs import provider_needs
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -1329,16 +1329,19 @@ def test_a_lock_file_without_what_the_inventory_asks_for(cluster: Cluster) -> No
             "none",
         ],
         {},
+        {"backend": "airflow.providers.amazon.aws.secrets.X", "worker_backend": "own.Backend"},
     )
     for host in cluster["hosts"].values():
         host["release"].update(needs=needs, providers=["amazon", "common-sql"])
     assert find_problems(cluster) == []
     for host in cluster["hosts"].values():
         host["release"].update(providers=["common-sql"])
-    assert "airflow_dag_bundles needs airflow.providers.amazon.aws.bundles.s3.S3DagBundle" in only(cluster)
-    assert "add its package, apache-airflow-providers-amazon" in only(cluster)
+    of_bundles, of_secrets = find_problems(cluster)
+    assert "airflow_dag_bundles needs airflow.providers.amazon.aws.bundles.s3.S3DagBundle" in of_bundles
+    assert "add its package, apache-airflow-providers-amazon" in of_bundles
+    assert "airflow_secrets_backend needs airflow.providers.amazon.aws.secrets.X" in of_secrets
     for host in cluster["hosts"].values():
-        host["release"].update(needs=provider_needs([], {"s3": "s3://logs"}))
+        host["release"].update(needs=provider_needs([], {"s3": "s3://logs"}, {}))
     assert only(cluster).startswith("airflow_remote_logs needs airflow.providers.amazon.aws.log")
 
 
