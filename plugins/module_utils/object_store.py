@@ -26,7 +26,7 @@ PORTS = {"https": 443, "http": 80}
 # boto's own give a store that swallows packets five minutes, for which a task's slot is held.
 PATIENCE = {
     "connect_timeout": 5,
-    "read_timeout": 20,
+    "read_timeout": 10,
     "retries": {"mode": "standard", "total_max_attempts": 2},
 }
 # Checksums that stores other than Amazon's may not know, and boto sends with every object.

@@ -28,7 +28,7 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, SSL
 from botocore.exceptions import ConnectionError as NotConnected
 
 # After a look at a store that is away, tasks begin without one: each would wait until it gives up.
-AWAY_SECONDS = 15
+AWAY_SECONDS = 30
 
 
 class StoreError(Exception):

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""S3 as moto plays it on loopback: it checks who asks."""
+"""S3 as moto plays it on this machine: it checks who asks."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ ALLOWED = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action":
 
 
 class Store:
-    def __init__(self) -> None:
+    def __init__(self, address: str = "127.0.0.1") -> None:
         with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+            free.bind((address, 0))
+            port = free.getsockname()[1]
+        self.url = f"http://{address}:{port}"
         self.server = subprocess.Popen(
-            [Path(sys.executable).with_name("moto_server"), "-H", "127.0.0.1", "-p", str(self.port)],
+            [Path(sys.executable).with_name("moto_server"), "-H", address, "-p", str(port)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env={
