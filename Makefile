@@ -46,8 +46,10 @@ faults: ## Faults under load in the lab; writes docs/reliability.md [SUITE=redis
 	@tests/tools/bootstrap lab
 	@.venv/bin/python tests/faults/run.py $(SUITE) $(ROUNDS)
 
-lock: ## Make Airflow's lock file anew
+# Those with Amazon's provider come last, as they pin what the others pin.
+lock: ## Make Airflow's lock files anew
 	@tests/tools/bootstrap
-	@cd roles/airflow_common/files/locks && for name in airflow-*.in uv.in; do \
-	  ../../../../.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	    --no-header --no-annotate "$$name" -o "$${name%.in}.txt"; done
+	@cd roles/airflow_common/files/locks && for name in $$(ls *.in | grep -v amazon) *-amazon.in; do \
+	  base="$${name%-amazon.in}"; \
+	  ../../../../.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	    --no-annotate $$([ "$$base" = "$$name" ] || echo --constraint "$$base.txt") "$$name" -o "$${name%.in}.txt"; done

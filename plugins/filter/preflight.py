@@ -15,9 +15,12 @@ from ansible.errors import AnsibleError, AnsibleFilterError
 from ansible.module_utils.common.yaml import yaml_load
 from ansible_collections.airflowops.cluster.plugins.module_utils import (
     dag_bundles,
+    object_store,
     preflight,
     preflight_broker,
     preflight_secrets,
+    provider_needs,
+    secrets_backends,
 )
 from jinja2 import TemplateError
 
@@ -141,6 +144,10 @@ class FilterModule:
             "broker_facts": broker_facts,
             "bundle_problems": dag_bundles.bundle_problems,
             "inventory_problems": inventory_problems,
+            "lock_name": provider_needs.lock_name,
+            "provider_needs": provider_needs.provider_needs,
+            "remote_log_problems": object_store.remote_log_problems,
             "secret_problem": secret_problem,
+            "secrets_backend_problems": secrets_backends.backend_problems,
             "unknown_variables": unknown_variables,
         }

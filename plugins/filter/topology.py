@@ -18,8 +18,13 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.dag_bundles imp
     bundle_secrets,
     bundle_servers,
 )
+from ansible_collections.airflowops.cluster.plugins.module_utils.object_store import (
+    remote_log_options,
+    remote_log_secrets,
+)
 from ansible_collections.airflowops.cluster.plugins.module_utils.path_digest import path_digest
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_auth import AUTH_TYPES
+from ansible_collections.airflowops.cluster.plugins.module_utils.secrets_backends import backend_secrets
 
 
 def host_addresses(hosts: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
@@ -182,5 +187,8 @@ class FilterModule:
                 bundle_files,
                 bundle_secrets,
                 bundle_servers,
+                remote_log_options,
+                remote_log_secrets,
+                backend_secrets,
             )
         }

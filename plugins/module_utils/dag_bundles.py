@@ -4,7 +4,8 @@
 """`airflow_dag_bundles`: what Airflow is told of them, what is secret in them, and what is wrong with them.
 
 Pure functions. A bundle is {name, git, ref, subdir, refresh, ssh_key, known_hosts, username, token}, or
-{name, classpath, kwargs, refresh} for a kind of its own.
+{name, s3, refresh, ...} with the rest of a place in an object store (see `object_store`), or {name,
+classpath, kwargs, refresh} for a kind of its own.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections import Counter
 from typing import Any, Iterable, Mapping, Sequence
 from urllib.parse import urlsplit
 
+from ansible_collections.airflowops.cluster.plugins.module_utils import object_store
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secrets import is_placeholder
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_words import as_integer, nearest
 
@@ -25,7 +27,9 @@ OF_SSH = ("ssh_key", "known_hosts")
 OF_HTTPS = ("username", "token")
 OF_GIT = ("git", "ref", "subdir", *OF_SSH, *OF_HTTPS)
 OF_OTHERS = ("classpath", "kwargs")
-OPTIONS = ("name", "refresh", *OF_GIT, *OF_OTHERS)
+# What an entry of each kind may have, besides its name and refresh.
+KINDS = {"git": OF_GIT, "s3": object_store.OF_S3, "classpath": OF_OTHERS}
+OPTIONS = ("name", "refresh", *OF_GIT, *object_store.OF_S3, *OF_OTHERS)
 # user@host:path, as git clone takes it.
 SCP = re.compile(r"(?:(?P<user>[^@/:]+)@)?(?P<host>[^/:@]+):(?!//)(?P<path>.+)")
 PORTS = {"ssh": 22, "https": 443, "http": 80}
@@ -42,6 +46,10 @@ def identifier(bundle: Mapping[str, Any]) -> str:
 
 def connection_id(bundle: Mapping[str, Any]) -> str:
     return f"airflowops_{identifier(bundle)}"
+
+
+def connection_variable(bundle: Mapping[str, Any]) -> str:
+    return f"AIRFLOW_CONN_{connection_id(bundle).upper()}"
 
 
 def key_credential(bundle: Mapping[str, Any]) -> str:
@@ -70,6 +78,15 @@ def bundle_config(bundles: Iterable[Mapping[str, Any]], folder: bool) -> list[di
             if bundle.get("subdir"):
                 kwargs["subdir"] = bundle["subdir"]
             classpath = "airflowops_bundles.GitBundle"
+        elif "s3" in bundle:
+            bucket, prefix = object_store.bucket_and_prefix(bundle)
+            kwargs.update(aws_conn_id=connection_id(bundle), bucket_name=bucket, prefix=prefix)
+            if bundle.get("endpoint"):
+                # Where the UI leads to: the provider knows Amazon's own address alone.
+                kwargs["view_url_template"] = "/".join(
+                    [str(bundle["endpoint"]).rstrip("/"), bucket, *([prefix] if prefix else [])]
+                )
+            classpath = "airflowops_s3.S3Bundle"
         else:
             kwargs.update(bundle.get("kwargs") or {})
             classpath = bundle["classpath"]
@@ -78,12 +95,14 @@ def bundle_config(bundles: Iterable[Mapping[str, Any]], folder: bool) -> list[di
 
 
 def bundle_secrets(bundles: Iterable[Mapping[str, Any]], directory: str) -> dict[str, str]:
-    """{name of a credential: its content}. The connection of each repository, and its key.
+    """{name of a credential: its content}. The connection of each repository or object store, and its key.
 
     A connection is read by sitecustomize.py, which knows where systemd has put the key.
     """
     secrets = {}
     for bundle in bundles:
+        if "s3" in bundle:
+            secrets[connection_variable(bundle)] = json.dumps(object_store.connection(bundle))
         if "git" not in bundle:
             continue
         connection: dict[str, Any] = {"conn_type": "git", "host": bundle["git"]}
@@ -97,7 +116,7 @@ def bundle_secrets(bundles: Iterable[Mapping[str, Any]], directory: str) -> dict
             }
             # OpenSSH takes no key whose last line has no end.
             secrets[key_credential(bundle)] = str(bundle["ssh_key"]).rstrip("\n") + "\n"
-        secrets[f"AIRFLOW_CONN_{connection_id(bundle).upper()}"] = json.dumps(connection)
+        secrets[connection_variable(bundle)] = json.dumps(connection)
     return secrets
 
 
@@ -129,17 +148,21 @@ def server_of(url: str) -> tuple[str, str, int] | None:
 
 
 def bundle_servers(bundles: Any, directory: str) -> list[dict[str, str]]:
-    """[{server: HOST:PORT, copy: a file of what a host has of it}] of the repositories on other hosts.
+    """[{server: HOST:PORT, copy: a file of what a host has of it}] of the bundles from other hosts.
 
     Of what is no list of bundles: none.
     """
     listed = bundles if isinstance(bundles, Sequence) and not isinstance(bundles, str) else []
     found = []
     for bundle in listed:
-        server = server_of(str(bundle.get("git", ""))) if isinstance(bundle, Mapping) else None
-        if server:
-            copy = f"{directory}/{bundle.get('name')}/bare/HEAD"
-            found.append({"server": f"{server[1]}:{server[2]}", "copy": copy})
+        if not isinstance(bundle, Mapping):
+            continue
+        repository, store = server_of(str(bundle.get("git", ""))), object_store.server_of(bundle)
+        copy = f"{directory}/{bundle.get('name')}"
+        if repository:
+            found.append({"server": f"{repository[1]}:{repository[2]}", "copy": f"{copy}/bare/HEAD"})
+        elif store:
+            found.append({"server": f"{store[0]}:{store[1]}", "copy": f"{copy}/whole.json"})
     return found
 
 
@@ -153,7 +176,9 @@ def bundle_problems(bundles: Any) -> list[str]:
     problems = []
     for number, bundle in enumerate(bundles, start=1):
         if not isinstance(bundle, Mapping):
-            problems.append(f"Bundle {number} of airflow_dag_bundles is no dictionary: give it name and git")
+            problems.append(
+                f"Bundle {number} of airflow_dag_bundles is no dictionary: give it name, and git or s3"
+            )
             continue
         name = bundle.get("name")
         label = f"Bundle {name if isinstance(name, str) and name else number} of airflow_dag_bundles"
@@ -181,10 +206,21 @@ def problems_of(bundle: Mapping[str, Any]) -> list[str]:
     refresh = as_integer(bundle.get("refresh", REFRESH_SECONDS))
     if refresh is None or refresh < LEAST_REFRESH:
         problems.append(f"has a refresh that is no number of seconds from {LEAST_REFRESH} on")
-    if ("git" in bundle) == ("classpath" in bundle):
-        problems.append("needs either git, the URL of a repository, or classpath, a class of its own")
-    elif "git" in bundle:
+    kinds = [kind for kind in KINDS if kind in bundle]
+    if len(kinds) != 1:
+        problems.append(
+            "needs one of git, the URL of a repository, s3, a place in an object store, and classpath, a "
+            "class of its own"
+        )
+        return problems
+    (kind,) = kinds
+    foreign = [option for option in OPTIONS[2:] if option in bundle and option not in KINDS[kind]]
+    if foreign:
+        problems.append(f"has {' and '.join(foreign)}, which goes with no {kind}: remove it")
+    if kind == "git":
         problems += git_problems(bundle)
+    elif kind == "s3":
+        problems += object_store.place_problems(bundle)
     return problems
 
 

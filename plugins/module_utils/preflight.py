@@ -14,13 +14,17 @@ The description is a dictionary::
                                "broker": {"own": whether it is our Redis Cluster,
                                           "problem": what is wrong with airflow_broker_url},
                                "bundles": what is wrong with airflow_dag_bundles, without secrets,
+                               "remote_logs": what is wrong with airflow_remote_logs, without secrets,
+                               "secrets_backend": what is wrong with airflow_secrets_backend, likewise,
                                "bundle_servers": {server: why it could not be reached, empty if it was},
                                "database": {variable: what postgres_probe found}, with airflow_database_url,
                                "certificate": which of "certificate", "private_key", "ca" are given,
                                "unknown_variables": [names with our prefix that no role knows],
                                "secrets": {secret: what is wrong with it, empty if nothing},
                                "release": {"wanted", "in_use": versions of Airflow, "change": "upgrade" or
-                                           "rollback" in the playbooks for it, "lock_file", "lock_there"},
+                                           "rollback" in the playbooks for it, "lock_file", "lock_there",
+                                           "providers": the names of those in it, without what all begin with,
+                                           "needs": [(variable, class of a provider that it asks for)]},
                                "probe": what host_probe returned}}
 
 ``hosts`` holds the hosts of this run only. With ``--limit`` it lacks some, and what needs all is not judged.
@@ -48,6 +52,7 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_metas
     uses_own_metastore,
     uses_patroni,
 )
+from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_options import check_options
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_release import check_release
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secrets import (
     RUNS_AIRFLOW,
@@ -460,6 +465,7 @@ CHECKS: tuple[Callable[[dict[str, Any], Problems], Any], ...] = (
     check_auth,
     check_broker,
     check_bundles,
+    check_options,
     check_metastore,
     lambda cluster, problems: check_queues(cluster, check_workers(cluster, problems), problems),
     check_ports,

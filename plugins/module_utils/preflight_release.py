@@ -6,10 +6,23 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Mapping
 
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secrets import RUNS_AIRFLOW
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_words import Problems, known_hosts
+from ansible_collections.airflowops.cluster.plugins.module_utils.provider_needs import PROVIDERS
+
+
+def check_providers(release: Mapping[str, Any], problems: Problems) -> None:
+    """A class that is not there keeps a service from starting."""
+    there = tuple(f"{PROVIDERS}{name.replace('-', '.')}." for name in release.get("providers", []))
+    for variable, classpath in release.get("needs", []):
+        if not classpath.startswith(there):
+            package = classpath.removeprefix(PROVIDERS).split(".")[0]
+            problems.add(
+                f"{variable} needs {classpath}, which nothing in {release['lock_file']} has: add its "
+                f"package, apache-airflow-providers-{package} or one that begins so, to airflow_lock_file"
+            )
 
 
 def check_release(cluster: dict[str, Any], problems: Problems) -> None:
@@ -26,6 +39,8 @@ def check_release(cluster: dict[str, Any], problems: Problems) -> None:
                 "collection carries lock files for some versions of Airflow; for another make one with "
                 "`uv pip compile --universal --generate-hashes`"
             )
+        else:
+            check_providers(release, problems)
         kind = kind_of_change(in_use, wanted)
         if kind and kind != release["change"]:
             problems.add(

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
@@ -20,3 +22,26 @@ def load(name: str) -> Any:
 def test_a_checkout_needs_the_collections_that_an_installed_one_depends_on() -> None:
     required = {entry["name"]: entry["version"] for entry in load("requirements.yml")["collections"]}
     assert required == load("galaxy.yml")["dependencies"]
+
+
+LOCKS = ROOT / "roles/airflow_common/files/locks"
+
+
+def pinned(path: Path) -> dict[str, str]:
+    """{package and the platforms it is for: its version and hashes}"""
+    entries = re.split(r"\n(?=\S)", path.read_text(encoding="utf-8").strip())
+    return {re.sub(r"==\S+", "", entry.splitlines()[0]): entry for entry in entries}
+
+
+@pytest.mark.parametrize("path", sorted(LOCKS.glob("airflow-*-amazon.txt")), ids=lambda path: path.name)
+def test_lock_files_differ_in_what_one_has_more(path: Path) -> None:
+    with_amazon, without = pinned(path), pinned(path.with_name(path.name.replace("-amazon", "")))
+    assert {name: with_amazon.get(name) for name in without} == without
+    assert "apache-airflow-providers-amazon \\" in {*with_amazon} - {*without}
+
+
+def test_each_version_has_both_lock_files() -> None:
+    versions = {path.stem.removesuffix("-amazon") for path in LOCKS.glob("airflow-*.in")}
+    assert {path.name for path in LOCKS.glob("airflow-*.txt")} == {
+        f"{version}{suffix}.txt" for version in versions for suffix in ("", "-amazon")
+    }

@@ -21,6 +21,15 @@ SSH = {
     "known_hosts": "git.example.org ssh-ed25519 AAAA",
 }
 HTTPS = {"name": "web", "git": "https://git.example.org/data/web.git", "token": "glpat-x", "refresh": "15"}
+S3 = {
+    "name": "pond",
+    "s3": "s3://dags/team/etl/",
+    "endpoint": "https://s3.example.org:9000/",
+    "access_key": "an-access-key",
+    "secret_key": "s3cr3t/Key+of*some-length",
+    "ca_file": "/etc/ssl/store.pem",
+    "refresh": 30,
+}
 OTHER = {
     "name": "lake",
     "classpath": "airflow.providers.amazon.aws.bundles.s3.S3DagBundle",
@@ -71,6 +80,40 @@ def test_secrets_are_apart() -> None:
     assert "glpat-x" not in told
 
 
+def test_a_place_in_an_object_store() -> None:
+    (told,) = dag_bundles.bundle_config([S3], folder=False)
+    assert told == {
+        "name": "pond",
+        "classpath": "airflowops_s3.S3Bundle",
+        "kwargs": {
+            "refresh_interval": 30,
+            "aws_conn_id": "airflowops_pond",
+            "bucket_name": "dags",
+            "prefix": "team/etl",
+            "view_url_template": "https://s3.example.org:9000/dags/team/etl",
+        },
+    }
+    secrets = dag_bundles.bundle_secrets([S3], "/etc/bundles")
+    assert list(secrets) == ["AIRFLOW_CONN_AIRFLOWOPS_POND"]
+    connection = json.loads(secrets["AIRFLOW_CONN_AIRFLOWOPS_POND"])
+    assert (connection["login"], connection["password"]) == (S3["access_key"], S3["secret_key"])
+    assert connection["extra"]["endpoint_url"] == "https://s3.example.org:9000/"
+    assert connection["extra"]["verify"] == "/etc/ssl/store.pem"
+    assert connection["extra"]["config_kwargs"]["connect_timeout"] == 5
+    assert connection["extra"]["config_kwargs"]["request_checksum_calculation"] == "when_required"
+
+
+def test_a_place_at_amazon_by_the_role_of_the_machine() -> None:
+    place = {"name": "pond", "s3": "s3://dags", "region": "eu-central-1"}
+    kwargs = dag_bundles.bundle_config([place], folder=False)[0]["kwargs"]
+    assert (kwargs["bucket_name"], kwargs["prefix"]) == ("dags", "")
+    assert "view_url_template" not in kwargs
+    connection = json.loads(dag_bundles.bundle_secrets([place], "")["AIRFLOW_CONN_AIRFLOWOPS_POND"])
+    assert sorted(connection) == ["conn_type", "extra"]
+    assert connection["extra"]["region_name"] == "eu-central-1"
+    assert "request_checksum_calculation" not in connection["extra"]["config_kwargs"]
+
+
 def test_keys_of_servers() -> None:
     assert dag_bundles.bundle_files([HTTPS], "/etc/bundles") == []
     assert [file["path"] for file in dag_bundles.bundle_files([SSH], "/etc/bundles")] == [
@@ -98,15 +141,24 @@ def test_servers(url: str, server: Any) -> None:
 
 
 def test_servers_and_copies() -> None:
-    assert dag_bundles.bundle_servers([SSH, HTTPS, OTHER, "no bundle"], "/bundles") == [
+    at_amazon = {"name": "pond", "s3": "s3://dags"}
+    assert dag_bundles.bundle_servers([SSH, HTTPS, OTHER, S3, at_amazon, "no bundle"], "/bundles") == [
         {"server": "git.example.org:22", "copy": "/bundles/etl-dags/bare/HEAD"},
         {"server": "git.example.org:443", "copy": "/bundles/web/bare/HEAD"},
+        {"server": "s3.example.org:9000", "copy": "/bundles/pond/whole.json"},
     ]
     assert dag_bundles.bundle_servers("no list", "/bundles") == []
 
 
 @pytest.mark.parametrize(
-    "bundles", [[], [SSH], [HTTPS, OTHER], [{"name": "here", "git": "/srv/git/etl.git"}]]
+    "bundles",
+    [
+        [],
+        [SSH],
+        [HTTPS, OTHER, S3],
+        [{"name": "here", "git": "/srv/git/etl.git"}],
+        [{"name": "pond", "s3": "s3://my.bucket-1/a/b", "region": "eu-central-1"}],
+    ],
 )
 def test_good_ones(bundles: list[dict[str, Any]]) -> None:
     assert dag_bundles.bundle_problems(bundles) == []
@@ -126,8 +178,22 @@ def test_good_ones(bundles: list[dict[str, Any]]) -> None:
         ([{**HTTPS, "tokens": "x"}], "has an option tokens that there is none of (did you mean token?)"),
         ([{**HTTPS, "refresh": "soon"}], "refresh that is no number of seconds from 5"),
         ([{**HTTPS, "refresh": 1}], "refresh that is no number of seconds from 5"),
-        ([{"name": "etl"}], "needs either git"),
-        ([{**HTTPS, **OTHER}], "needs either git"),
+        ([{"name": "etl"}], "needs one of git"),
+        ([{**HTTPS, **OTHER}], "needs one of git"),
+        ([{**S3, "git": "/srv/git"}], "needs one of git"),
+        (
+            [{**S3, "ref": "main"}],
+            "Bundle pond of airflow_dag_bundles has ref, which goes with no s3: remove it",
+        ),
+        ([{**HTTPS, "region": "x", "kwargs": {}}], "has region and kwargs, which goes with no git"),
+        ([{**S3, "s3": "dags/team"}], "has an s3 that names no place: write s3://BUCKET"),
+        ([{**S3, "s3": "s3://My_Bucket"}], "has an s3 that names no place"),
+        ([{**S3, "endpoint": "s3.example.org", "ca_file": ""}], "has an endpoint that is no URL"),
+        ([{**S3, "endpoint": "https://me:x@s3.example.org"}], "has a login in its endpoint"),
+        ([{**S3, "access_key": ""}], "has one of access_key and secret_key"),
+        ([{**S3, "secret_key": "CHANGE_ME"}], "has a placeholder as secret_key"),
+        ([{**S3, "ca_file": "store.pem"}], "has a ca_file that is no path on the hosts"),
+        ([{**S3, "endpoint": "http://s3.example.org"}], "which only an endpoint with https uses"),
         ([{**HTTPS, "git": "example"}], "has a git that is no URL"),
         ([{**SSH, "ssh_key": ""}], "needs ssh_key"),
         ([{**SSH, "ssh_key": "~/.ssh/id_ed25519"}], "is no private key"),

@@ -26,6 +26,7 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secre
     secret_problem,
 )
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_types import type_problem
+from ansible_collections.airflowops.cluster.plugins.module_utils.provider_needs import provider_needs
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -1317,6 +1318,31 @@ def test_a_version_that_is_changed_in_another_way(
 def test_an_upgrade_that_was_cut_off_goes_on(cluster: Cluster) -> None:
     in_use(cluster, "3.3.2", "upgrade")
     assert find_problems(in_use(cluster, "3.3.1", "upgrade", hosts=("worker1",))) == []
+
+
+def test_a_lock_file_without_what_the_inventory_asks_for(cluster: Cluster) -> None:
+    needs = provider_needs(
+        [
+            {"name": "pond", "s3": "s3://dags"},
+            {"name": "sea", "classpath": "airflow.providers.common.sql.Bundle"},
+            {"name": "own", "classpath": "own.Bundle"},
+            "none",
+        ],
+        {},
+        {"backend": "airflow.providers.amazon.aws.secrets.X", "worker_backend": "own.Backend"},
+    )
+    for host in cluster["hosts"].values():
+        host["release"].update(needs=needs, providers=["amazon", "common-sql"])
+    assert find_problems(cluster) == []
+    for host in cluster["hosts"].values():
+        host["release"].update(providers=["common-sql"])
+    of_bundles, of_secrets = find_problems(cluster)
+    assert "airflow_dag_bundles needs airflow.providers.amazon.aws.bundles.s3.S3DagBundle" in of_bundles
+    assert "add its package, apache-airflow-providers-amazon" in of_bundles
+    assert "airflow_secrets_backend needs airflow.providers.amazon.aws.secrets.X" in of_secrets
+    for host in cluster["hosts"].values():
+        host["release"].update(needs=provider_needs([], {"s3": "s3://logs"}, {}))
+    assert only(cluster).startswith("airflow_remote_logs needs airflow.providers.amazon.aws.log")
 
 
 def test_a_lock_file_that_is_not_there(cluster: Cluster) -> None:

@@ -50,7 +50,7 @@ TELLING_STATES = frozenset(
 # Between two tries to be the one that listens.
 RETRY_SECONDS = 10.0
 # Where so many notifications come within a second, from one look that was asked for to the next.
-MANY, TOGETHER_SECONDS = 6, 0.5
+MANY, TOGETHER_SECONDS = 8, 0.5
 MARK = "airflowops_tells"
 ON = os.environ.get("AIRFLOWOPS_SPEED") != "0"
 

@@ -5,7 +5,8 @@
 
     python -m airflowops_bundles
 
-has the repositories of this host cloned before a service needs them.
+has the repositories of this host cloned before a service needs them, and what is in object stores fetched
+(airflowops_s3). It looks at the store of the logs, too (airflowops_logs).
 
 The Git provider's own bundle throws its copy of the repository away when a fetch fails, to clone it anew: a
 server that is away for a minute leaves a restarted DAG processor without DAGs, and a worker without the
@@ -79,14 +80,20 @@ def problem(bundle: GitDagBundle) -> str:
 
 
 def main() -> int:
-    """Brings the copies of all repositories up to date; tells of those that cannot be read."""
+    """Brings the copies of all bundles from elsewhere up to date; tells what cannot be read, logs too."""
+    from airflow.configuration import conf
     from airflow.dag_processing.bundles.manager import DagBundlesManager
 
-    problems = {
-        bundle.name: problem(bundle)
-        for bundle in DagBundlesManager().get_all_dag_bundles()
-        if isinstance(bundle, GitDagBundle)
-    }
+    problems = {}
+    for bundle in DagBundlesManager().get_all_dag_bundles():
+        if isinstance(bundle, GitDagBundle):
+            problems[bundle.name] = problem(bundle)
+        elif hasattr(bundle, "problem"):
+            problems[bundle.name] = bundle.problem()
+    if conf.get("logging", "logging_config_class", fallback="").startswith("airflowops_logs."):
+        from airflowops_logs import REMOTE_TASK_LOG
+
+        problems["airflow_remote_logs"] = REMOTE_TASK_LOG.problem()
     for name, text in problems.items():
         if text:
             print(f"{name}: {' '.join(text.split())}")
