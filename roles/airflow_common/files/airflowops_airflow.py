@@ -34,7 +34,6 @@ import os
 import select
 import sys
 import time
-from collections import deque
 from typing import Any
 
 from airflow._shared.configuration import parser
@@ -49,8 +48,9 @@ TELLING_STATES = frozenset(
 )
 # Between two tries to be the one that listens.
 RETRY_SECONDS = 10.0
-# Where so many notifications come within a second, from one look that was asked for to the next.
-MANY, TOGETHER_SECONDS = 8, 0.5
+# Where there was more than one notification, from the end of a look to the next one, in times of the CPU time
+# that it took: what many ending tasks have to tell is looked at together, with a fifth of a core at the most.
+REST = 4
 MARK = "airflowops_tells"
 ON = os.environ.get("AIRFLOWOPS_SPEED") != "0"
 
@@ -95,8 +95,9 @@ class Sleeper:
         self.pooled: Any = None
         self.listens = False
         self.next_try = 0.0
-        self.last_look = 0.0
-        self.arrivals: deque[float] = deque(maxlen=MANY)
+        # The process' CPU time when the last sleep ended, and whether more than one notification had come.
+        self.woken_at = time.process_time()
+        self.many = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(time, name)
@@ -108,13 +109,16 @@ class Sleeper:
             if not self.listens and begin >= self.next_try:
                 self.next_try = begin + RETRY_SECONDS
                 self.listen()
-            if self.listens and self.told(seconds):
-                end = min(end, self.next_look(time.monotonic()))
-                self.last_look = end
+            if self.listens and (told := self.told(seconds)):
+                rest = REST * (time.process_time() - self.woken_at) if self.many else 0
+                end = min(end, begin + rest)
+                time.sleep(max(0.0, end - time.monotonic()))
+                self.many = told + self.told(0) > 1
         except Exception as error:
             log.warning("Cannot be woken for now, and looks as often as it is told to: %s", error)
             self.connection, self.listens = None, False
         time.sleep(max(0.0, end - time.monotonic()))
+        self.woken_at = time.process_time()
 
     def listen(self) -> None:
         if self.connection is None:
@@ -136,19 +140,17 @@ class Sleeper:
         connection.autocommit = True
         return connection
 
-    def told(self, seconds: float) -> bool:
-        """True if a notification came within the time, or since the last look."""
-        if select.select([self.connection], [], [], seconds)[0]:
+    def told(self, seconds: float) -> int:
+        """How many notifications came within the time, or since the last look; returns with the first."""
+        came = bool(select.select([self.connection], [], [], seconds)[0])
+        while came:
+            before = len(self.connection.notifies)
             self.connection.poll()
+            # With TLS a poll takes one of several, and the others may not show at the socket any more.
+            came = len(self.connection.notifies) > before
         told = len(self.connection.notifies)
         self.connection.notifies.clear()
-        self.arrivals.extend([time.monotonic()] * told)
-        return told > 0
-
-    def next_look(self, now: float) -> float:
-        """At once, unless many tasks end: what they have to tell is looked at together."""
-        busy = len(self.arrivals) == MANY and now - self.arrivals[0] < 1
-        return max(now, self.last_look + TOGETHER_SECONDS) if busy else now
+        return told
 
 
 def keep_result_connections() -> None:
