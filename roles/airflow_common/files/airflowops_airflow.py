@@ -29,6 +29,7 @@ AIRFLOWOPS_SPEED=0 in the environment leaves Airflow as it is.
 from __future__ import annotations
 
 import functools
+import gc
 import logging
 import os
 import select
@@ -181,6 +182,9 @@ def make_versions_early() -> None:
         for mounted in [getattr(route, "app", None) for route in app.routes]:
             if getattr(mounted, "_cadwyn_initialized", True) is False:
                 mounted._cadwyn_initialize()
+        # Out of the garbage collector's sight, so that it does not write to what the processes share.
+        gc.collect()
+        gc.freeze()
         return app
 
     AirflowGunicornApp.load = load
