@@ -100,6 +100,7 @@ def test_the_demo_reuses_what_is_there(lab: Lab) -> None:
     assert lab.url in table, table
 
 
+@pytest.mark.topology("single_node")
 def test_installed_collection_from_an_empty_directory(lab: Lab, tmp_path: Path) -> None:
     """The tarball that Galaxy would serve; its dependencies are those of the PyPI package `ansible`."""
     lab.run("ansible-galaxy", "collection", "build", "--output-path", tmp_path, ROOT)

@@ -179,6 +179,7 @@ def test_second_run_with_tls_changes_nothing(lab: Lab) -> None:
     assert changed(output) == 0, output
 
 
+@pytest.mark.usefixtures("long")
 def test_rabbitmq_takes_over(lab: Lab) -> None:
     """Debian's RabbitMQ on the same host; the Redis Cluster is left alone, and may be stopped."""
     host = lab.host(lab.hosts[0])
