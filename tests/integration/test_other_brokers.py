@@ -102,8 +102,6 @@ class Flow:
             check=True, capture_output=True, timeout=60,
         )  # fmt: skip
         self.settings = json.loads(settings.read_text())
-        self.settings["celery"] = json.loads(self.settings["celery"])
-        settings.write_text(json.dumps(self.settings))
         (directory / "tasks.py").write_text(APP)
         self.environment = {
             **os.environ,
