@@ -16,8 +16,9 @@ from lab_runs import Runs, killed
 from suite import Fault
 
 __all__ = ["HEADER"]
-# A switched-off host stays off for longer than a lost worker's tasks may take.
-OFF_SECONDS = 60
+# A worker's host stays off for longer than its tasks may take to run again; a master's for longer than the
+# others take to see that its scheduler is gone (`[scheduler] scheduler_health_check_threshold`, 30 s).
+OFF_SECONDS = {"airflow_worker": 60, "airflow_master": 40}
 # Another host at each round.
 turns = itertools.count()
 
@@ -47,9 +48,14 @@ def active(lab: Lab, host: str) -> bool:
 
 
 def whole(lab: Lab) -> None:
-    """Every unit is active, and each queue has its workers."""
+    """Every unit is active."""
     for host in lab.group("airflow_master") + lab.group("airflow_worker"):
         wait_until(f"all of {host} is back", partial(active, lab, host), timeout=120)
+
+
+def queues_served(lab: Lab) -> None:
+    """Each queue has its workers again."""
+    whole(lab)
     lab.playbook(ROOT / "tests/lab/membership.yml")
 
 
@@ -61,13 +67,14 @@ def one_of(lab: Lab, group: str) -> str:
 def kill_unit(unit: str, lab: Lab) -> None:
     host = one_of(lab, "airflow_master")
     lab.host(host).run_expect([0], f"systemctl kill --kill-whom=main --signal=KILL {unit}")
-    time.sleep(5)
+    # Until systemd has seen it.
+    time.sleep(2)
     wait_until(f"{unit} is back", lambda: active(lab, host), timeout=60)
 
 
 def ran_again(lab: Lab) -> None:
     """Until nothing that was killed is still to run, or for too long."""
-    deadline = time.monotonic() + 2 * OFF_SECONDS
+    deadline = time.monotonic() + 2 * AGAIN
     seen = Runs(lab)
     while time.monotonic() < deadline:
         records = seen.records()
@@ -84,6 +91,7 @@ def kill_worker(lab: Lab) -> None:
     lab.host(host).run_expect([0], f"systemctl kill --kill-whom=all --signal=KILL {unit}")
     killed[host] = time.monotonic()
     ran_again(lab)
+    queues_served(lab)
 
 
 def busy(lab: Lab, host: str) -> None:
@@ -103,10 +111,12 @@ def power_off(group: str, lab: Lab) -> None:
     lab.podman("kill", [host], "--signal=KILL")
     killed[host] = time.monotonic()
     try:
-        time.sleep(OFF_SECONDS)
+        time.sleep(OFF_SECONDS[group])
     finally:
         lab.podman("start", [host])
     wait_until("the host is back", lambda: lab.host(host).run("true").rc == 0, timeout=60)
+    if group == "airflow_worker":
+        queues_served(lab)
 
 
 def reboot_each(lab: Lab) -> None:
@@ -121,6 +131,7 @@ def reboot_each(lab: Lab) -> None:
             timeout=180,
         )
         redis_suite.answers(lab)
+    queues_served(lab)
 
 
 # What the loss of a master or a part of it may cost: seconds without a run accepted, or a task begun.
@@ -140,13 +151,13 @@ FAULTS = [
     Fault("worker_killed", "a worker and its tasks: SIGKILL", kill_worker, most_again=AGAIN),
     Fault(
         "master_off",
-        f"a master's host: power off for {OFF_SECONDS} s",
+        f"a master's host: power off for {OFF_SECONDS['airflow_master']} s",
         partial(power_off, "airflow_master"),
         most_gap=MASTER_GAP,
     ),
     Fault(
         "worker_off",
-        f"a worker's host: power off for {OFF_SECONDS} s",
+        f"a worker's host: power off for {OFF_SECONDS['airflow_worker']} s",
         partial(power_off, "airflow_worker"),
         most_again=AGAIN,
     ),
