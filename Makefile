@@ -17,7 +17,7 @@ demo-down: ## End the demo's lab and leave nothing behind [TOPOLOGY=...]
 	@tests/tools/bootstrap lab
 	@tests/tools/demo down $(TOPOLOGY)
 
-test: ## Everything CI runs: lint, unit, integration, both topologies in the lab
+test: ## Everything CI runs: lint, unit, integration, both topologies in the lab [LONG=1: also what takes minutes]
 	@tests/tools/bootstrap lab
 	@.venv/bin/python tests/tools/run_tests.py
 
@@ -33,7 +33,7 @@ integration: ## The modules against real servers on this machine
 	@tests/tools/bootstrap
 	@.venv/bin/python tests/tools/run_tests.py integration
 
-lab: ## One topology in the lab [TOPOLOGY=...]
+lab: ## One topology in the lab [TOPOLOGY=... LONG=1]
 	@tests/tools/bootstrap lab
 	@.venv/bin/python tests/tools/run_tests.py $(TOPOLOGY)
 

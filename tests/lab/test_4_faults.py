@@ -145,7 +145,7 @@ def test_the_metastore_is_gone_for_thirty_seconds(lab: Lab) -> None:
     lab.host(host).run_expect([0], f"systemctl stop {unit}")
     time.sleep(30)
     lab.host(host).run_expect([0], f"systemctl start {unit}")
-    load.all_done(timeout=120)
+    load.all_done(timeout=240)
 
 
 @pytest.mark.usefixtures("load_dag", "long_tasks")

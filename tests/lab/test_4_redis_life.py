@@ -45,7 +45,7 @@ def test_rolling_restart_while_tasks_flow(lab: Lab) -> None:
 
 
 @pytest.mark.topology("multi_node")
-@pytest.mark.usefixtures("load_dag")
+@pytest.mark.usefixtures("long", "load_dag")
 def test_upgrade_while_tasks_flow(lab: Lab) -> None:
     """From the version that the distribution was released with to its newest update."""
     hosts = lab.group("redis_cluster")
@@ -71,6 +71,7 @@ def test_upgrade_while_tasks_flow(lab: Lab) -> None:
 
 
 @pytest.mark.topology("multi_node")
+@pytest.mark.usefixtures("long")
 def test_worker_that_is_connected_and_deaf_hears_again(lab: Lab) -> None:
     """The only worker of the queue forgets it, as by an error of Celery after a failover."""
     worker = lab.host("worker1")
@@ -84,6 +85,7 @@ def test_worker_that_is_connected_and_deaf_hears_again(lab: Lab) -> None:
 
 
 @pytest.mark.topology("multi_node")
+@pytest.mark.usefixtures("long")
 def test_worker_that_starts_before_the_broker(lab: Lab) -> None:
     hosts = lab.group("redis_cluster")
     units = " ".join(f"redis-cluster@{port}" for port in ports(lab))

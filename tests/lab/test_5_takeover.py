@@ -86,6 +86,7 @@ def test_the_lead_is_handed_over_under_load(lab: Lab, three: Path) -> None:
     assert wait_until("three copies", lambda: whole(lab), timeout=60)
 
 
+@pytest.mark.usefixtures("long")
 def test_a_minor_upgrade_under_load(lab: Lab, three: Path) -> None:
     """From the version that the distribution was released with to its newest update."""
     led, server = primary(lab), lab.host("metastore1")

@@ -4,7 +4,8 @@
 """Runs the stages named (all, if none is) and closes with `N passed, N failed, N skipped`.
 
 Stages: lint, unit, integration, single_node, multi_node. A machine that cannot run containers leaves the two
-topologies out and says so; with AIRFLOWOPS_REQUIRE_LAB=1 that is a failure.
+topologies out and says so; with AIRFLOWOPS_REQUIRE_LAB=1 that is a failure. With LONG=1 the topologies are
+tested with what takes minutes, too.
 """
 
 from __future__ import annotations
@@ -15,18 +16,19 @@ import sys
 import tempfile
 import time
 import xml.etree.ElementTree as ET
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 LINTERS = {
-    "ruff check": ["ruff", "check", "."],
-    "ruff format": ["ruff", "format", "--check", "."],
-    "mypy": ["mypy"],
-    "yamllint": ["yamllint", "--strict", "."],
     "ansible-lint": ["ansible-lint", "--offline"],
     "ansible-test sanity": [sys.executable, "tests/tools/sanity"],
+    "mypy": ["mypy"],
+    "yamllint": ["yamllint", "--strict", "."],
+    "ruff check": ["ruff", "check", "."],
+    "ruff format": ["ruff", "format", "--check", "."],
     "changelog": ["antsibull-changelog", "lint"],
     "syntax, prod": ["ansible-playbook", "site.yml", "-i", "inventories/prod", "--syntax-check"],
     "syntax, single": [
@@ -48,25 +50,38 @@ class Tally:
     notes: list[str] = field(default_factory=list)
 
 
-def run(command: list[str]) -> int:
+def run(command: list[str], capture: bool = False) -> subprocess.CompletedProcess[str]:
+    """With `capture` its output is kept, errors among it."""
     environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}
-    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        env=environment,
+        check=False,
+        text=True,
+        stdout=subprocess.PIPE if capture else None,
+        stderr=subprocess.STDOUT if capture else None,
+    )
 
 
 def lint(tally: Tally) -> None:
-    for name, command in LINTERS.items():
-        print(f"-- {name}", flush=True)
-        if run(command) == 0:
-            tally.passed += 1
-        else:
-            tally.failed += 1
-            tally.notes.append(f"FAILED: {name}")
+    """As many linters at once as there are cores, the slow ones first."""
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        jobs = {name: pool.submit(run, command, capture=True) for name, command in LINTERS.items()}
+        for name, job in jobs.items():
+            done = job.result()
+            print(f"-- {name}\n{done.stdout}", end="", flush=True)
+            if done.returncode == 0:
+                tally.passed += 1
+            else:
+                tally.failed += 1
+                tally.notes.append(f"FAILED: {name}")
 
 
 def pytest(tally: Tally, *arguments: str) -> None:
     with tempfile.TemporaryDirectory() as directory:
         report = Path(directory) / "report.xml"
-        code = run([sys.executable, "-m", "pytest", *arguments, f"--junitxml={report}"])
+        code = run([sys.executable, "-m", "pytest", *arguments, f"--junitxml={report}"]).returncode
         if not report.exists():
             tally.failed += 1
             tally.notes.append(f"FAILED: pytest {' '.join(arguments)} ended with {code} and no report")
@@ -92,7 +107,8 @@ def lab_obstacle() -> str | None:
 def lab(tally: Tally, topology: str) -> None:
     obstacle = lab_obstacle()
     if obstacle is None:
-        pytest(tally, "tests/lab", f"--topology={topology}", "--durations=10")
+        long = ["--long"] if os.environ.get("LONG") == "1" else []
+        pytest(tally, "tests/lab", f"--topology={topology}", "--durations=20", *long)
     elif os.environ.get("AIRFLOWOPS_REQUIRE_LAB") == "1":
         tally.failed += 1
         tally.notes.append(f"FAILED: {topology} could not be tested: {obstacle}")
@@ -111,7 +127,8 @@ def main(stages: list[str]) -> int:
         elif stage in TOPOLOGIES:
             lab(tally, stage)
         else:
-            pytest(tally, f"tests/{stage}")
+            # Each file has servers of its own, on ports that are free.
+            pytest(tally, f"tests/{stage}", "--numprocesses=auto", "--dist=loadfile", "--durations=10")
         print(f"==== {stage}: {time.monotonic() - start:.0f} s", flush=True)
     print()
     for note in tally.notes:
