@@ -9,6 +9,7 @@ import hashlib
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Iterable, Mapping
+from urllib.parse import urlsplit
 
 import yaml
 from ansible.errors import AnsibleError, AnsibleFilterError
@@ -21,6 +22,11 @@ from ansible_collections.airflowops.cluster.plugins.module_utils import (
     preflight_secrets,
     provider_needs,
     secrets_backends,
+)
+from ansible_collections.airflowops.cluster.plugins.module_utils.front_probe import resolves
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.certificate_problems import (
+    certificate_problems,
+    is_address,
 )
 from jinja2 import TemplateError
 
@@ -64,6 +70,24 @@ def broker_facts(url: Any) -> dict[str, Any]:
         "own": not text,
         "scheme": str(text).partition(":")[0].lower(),
         "problem": preflight_broker.broker_url_problem(text),
+    }
+
+
+def front_facts(
+    url: Any, certificate: Any = "", private_key: Any = "", flower_host: str = "", floating: str = ""
+) -> dict[str, Any]:
+    """Of `airflow_base_url` and what nginx is to show there: what preflight judges. No key."""
+    address = urlsplit(str(url or ""))
+    https = address.scheme == "https"
+    names = [name for name in (address.hostname or "", flower_host or "") if name]
+    texts = [as_text(text) or "" for text in (certificate, private_key)]
+    named = [name for name in names if not is_address(name)] if https or floating else []
+    return {
+        "https": https,
+        "given": [name for name, text in zip(("certificate", "private_key"), texts) if text],
+        "certificate": certificate_problems(*texts, names) if https and all(texts) else [],
+        "names": named,
+        "unresolved": [name for name in named if not resolves(name)],
     }
 
 
@@ -143,6 +167,7 @@ class FilterModule:
         return {
             "broker_facts": broker_facts,
             "bundle_problems": dag_bundles.bundle_problems,
+            "front_facts": front_facts,
             "inventory_problems": inventory_problems,
             "lock_name": provider_needs.lock_name,
             "provider_needs": provider_needs.provider_needs,

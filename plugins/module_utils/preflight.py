@@ -19,6 +19,7 @@ The description is a dictionary::
                                "bundle_servers": {server: why it could not be reached, empty if it was},
                                "database": {variable: what postgres_probe found}, with airflow_database_url,
                                "certificate": which of "certificate", "private_key", "ca" are given,
+                               "front": what is known of nginx' HTTPS and address, see `preflight_front`,
                                "unknown_variables": [names with our prefix that no role knows],
                                "secrets": {secret: what is wrong with it, empty if nothing},
                                "release": {"wanted", "in_use": versions of Airflow, "change": "upgrade" or
@@ -46,6 +47,11 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_broke
     uses_own_broker,
 )
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_bundles import check_bundles
+from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_front import (
+    HTTPS_PORT,
+    check_front,
+    uses_https,
+)
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_metastore import (
     PATRONI_PORTS,
     check_metastore,
@@ -129,6 +135,7 @@ PORTS = {
     "service_endpoints_execution_port": USES_ENDPOINTS,
     "flower_port": ("flower",),
     "nginx_lb_http_port": ("nginx_lb",),
+    HTTPS_PORT: ("nginx_lb",),
 }
 # Variables whose types are judged together with what they mean, in plainer words.
 JUDGED_BY_MEANING = {
@@ -315,7 +322,11 @@ def planned_ports(cluster: dict[str, Any], host: str, problems: Problems) -> lis
                 (port + BUS_OFFSET, "the cluster bus of redis_cluster_ports"),
             ]
     for name, users in PORTS.items():
-        if roles.intersection(users) and (name not in PATRONI_PORTS or uses_patroni(cluster)):
+        if (
+            roles.intersection(users)
+            and (name not in PATRONI_PORTS or uses_patroni(cluster))
+            and (name != HTTPS_PORT or uses_https(cluster, host))
+        ):
             ports += checked_port(name, values.get(name), host, problems)
     return ports
 
@@ -467,6 +478,7 @@ CHECKS: tuple[Callable[[dict[str, Any], Problems], Any], ...] = (
     check_bundles,
     check_options,
     check_metastore,
+    check_front,
     lambda cluster, problems: check_queues(cluster, check_workers(cluster, problems), problems),
     check_ports,
     check_probes,

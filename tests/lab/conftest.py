@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -33,7 +34,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def lab(pytestconfig: pytest.Config) -> Lab:
-    return Lab(pytestconfig.getoption("--topology"))
+    lab = Lab(pytestconfig.getoption("--topology"))
+    if lab.ca:
+        # For every urlopen: only what our authority has signed is believed.
+        os.environ["SSL_CERT_FILE"] = str(lab.ca)
+    return lab
 
 
 @pytest.fixture(scope="session")

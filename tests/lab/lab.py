@@ -146,9 +146,15 @@ class Lab:
         shutil.copy(ROOT / "tests/lab/dags/lab_load.py", dags)
         return "-e", f"airflow_dags_path={dags}"
 
-    @property
+    @functools.cached_property
     def url(self) -> str:
-        return f"http://{self.address(self.group('nginx_lb')[0])}"
+        front = self.group("nginx_lb")[0]
+        return self.variables(front).get("airflow_base_url") or f"http://{self.address(front)}"
+
+    @property
+    def ca(self) -> Path | None:
+        """The authority of what nginx shows; none where it speaks HTTP alone."""
+        return self.directory / "pki/ca.crt" if self.url.startswith("https://") else None
 
     @functools.cached_property
     def airflow(self) -> AirflowApi:
@@ -158,7 +164,7 @@ class Lab:
                 "username": "admin",
                 "password": self.secret("admin"),
                 "validate_certs": True,
-                "ca_path": None,
+                "ca_path": str(self.ca) if self.ca else None,
                 "use_proxy": False,
             }
         )

@@ -379,7 +379,9 @@ def run_dag(lab: Lab, dag_id: str, **arguments: object) -> dict:
     host = lab.group("nginx_lb")[0]
     return lab.module(
         host, "airflowops.cluster.airflow_dag_run",
-        url="http://127.0.0.1", username="admin", password=lab.secret("admin"), dag_id=dag_id, **arguments,
+        url=lab.url if lab.ca else "http://127.0.0.1",
+        ca_path="/etc/airflowops/front-ca.crt" if lab.ca else None,
+        username="admin", password=lab.secret("admin"), dag_id=dag_id, **arguments,
     )  # fmt: skip
 
 

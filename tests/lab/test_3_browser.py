@@ -31,9 +31,24 @@ PATIENCE = 30 * SECONDS
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def home(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Chromium believes the authorities in its user's database."""
+    home = tmp_path_factory.mktemp("home")
+    if lab.ca:
+        database = home / ".pki/nssdb"
+        database.mkdir(parents=True)
+        certutil = ("certutil", "-d", f"sql:{database}")
+        lab.run(*certutil, "-N", "--empty-password")
+        lab.run(*certutil, "-A", "-n", "lab", "-t", "C,,", "-i", lab.ca)
+    return home
+
+
+@pytest.fixture(scope="module")
+def browser(home: Path) -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=QUIET, env={**os.environ, "HOME": str(home)}
+        )
         yield browser
         browser.close()
 

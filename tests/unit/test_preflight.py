@@ -65,6 +65,7 @@ GOOD_VALUES = {
     "service_endpoints_execution_port": 18080,
     "flower_port": 5555,
     "nginx_lb_http_port": 80,
+    "nginx_lb_https_port": 443,
 }
 MULTI_NODE = {
     "redis_cluster": ["redis1", "redis2", "redis3"],
@@ -117,7 +118,12 @@ def cluster() -> Cluster:
 
 def single_node(**values: Any) -> Cluster:
     shape = {"redis_cluster_ports": [7000, 7001, 7002], "redis_cluster_replicas_per_master": 0}
-    return make_cluster(SINGLE_NODE, **{**shape, **values})
+    cluster = make_cluster(SINGLE_NODE, **{**shape, **values})
+    # With HTTPS, so that it listens on every port.
+    cluster["hosts"]["one"]["front"] = {
+        "https": True, "given": [], "certificate": [], "names": [], "unresolved": []
+    }  # fmt: skip
+    return cluster
 
 
 def put(cluster: Cluster, name: str, value: Any, *hosts: str) -> None:
