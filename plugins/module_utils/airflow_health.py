@@ -59,14 +59,11 @@ def describe_errors(errors: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]
     return told
 
 
-def describe_dags(page: Mapping[str, Any], now: float) -> dict[str, Any]:
-    """From a page that begins with the DAG that was read longest ago."""
-    first = next(iter(page["dags"]), None)
-    return {
-        "count": page["total_entries"],
-        "oldest": first["dag_id"] if first else None,
-        "oldest_age": age(first["last_parsed_time"], now) if first else None,
-    }
+def describe_dags(dags: Iterable[Mapping[str, Any]], count: int, now: float) -> dict[str, Any]:
+    """How many there are, and which was read longest ago."""
+    ages = {str(dag["dag_id"]): age(dag.get("last_parsed_time"), now) or 0.0 for dag in dags}
+    oldest = max(ages, key=lambda name: ages[name], default=None)
+    return {"count": count, "oldest": oldest, "oldest_age": ages[oldest] if oldest else None}
 
 
 def describe_queued(tasks: Iterable[Mapping[str, Any]], count: int, now: float) -> dict[str, Any]:

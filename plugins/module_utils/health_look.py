@@ -359,11 +359,10 @@ def backups(request: Mapping[str, Any], timeout: float) -> dict[str, Any]:
     )
     found = json.loads(text)
     info = found[0] if found else {}
-    stamp = Path(request["verified_file"])
     try:
-        verified: Any = json.loads(stamp.read_text(encoding="utf-8"))
-        verified = {"backup": str(verified.get("backup", "")), "time": stamp.stat().st_mtime}
-    except (OSError, ValueError):
+        noted = json.loads(read_text(request["verified_file"]))
+        verified = {"backup": str(noted["backup"]), "time": float(noted["time"])}
+    except (KeyError, TypeError, ValueError):
         verified = None
     return {
         "status": info.get("status", {}).get("message", "no such stanza"),

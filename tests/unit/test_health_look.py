@@ -192,8 +192,11 @@ def test_tasks_that_wait_are_told_by_queue() -> None:
 
 
 def test_no_dag_is_no_age() -> None:
-    assert airflow_health.describe_dags({"dags": [], "total_entries": 0}, NOW) == {
-        "count": 0,
-        "oldest": None,
-        "oldest_age": None,
-    }
+    assert airflow_health.describe_dags([], 0, NOW) == {"count": 0, "oldest": None, "oldest_age": None}
+
+
+def test_the_dag_that_was_read_longest_ago_is_told() -> None:
+    dags = [
+        {"dag_id": name, "last_parsed_time": moment(age)} for name, age in (("a", 3), ("b", 90), ("c", 4))
+    ]
+    assert airflow_health.describe_dags(dags, 9, NOW) == {"count": 9, "oldest": "b", "oldest_age": 90.0}

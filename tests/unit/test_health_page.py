@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.airflowops.cluster.plugins.filter.health import health_report
+from ansible_collections.airflowops.cluster.plugins.action.health_report import report_of
 from ansible_collections.airflowops.cluster.plugins.module_utils.health_page import SIGNS, page
 from ansible_collections.airflowops.cluster.plugins.module_utils.health_report import COMPONENTS
 
@@ -165,7 +165,7 @@ def test_no_secret_of_the_inventory_is_in_the_report() -> None:
         "redis_ports": [7000, 7001],
     }
     # By the clock of now, a backup of the world's time is yet to be made.
-    report = health_report(hostvars, list(ROLES), expected, LIMITS)
+    report = report_of(hostvars, list(ROLES), expected, LIMITS)
     assert [entry for entry in report["findings"] if entry["component"] != "backups"] == []
     assert secret not in str(report)
     assert secret not in page(report)
