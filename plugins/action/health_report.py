@@ -54,7 +54,7 @@ def seen(variables: Mapping[str, Any], left_out: bool) -> dict[str, Any]:
     return {
         "left_out": left_out,
         "reachable": not gone and not left_out,
-        "reason": "" if answered else last_line(str(look.get("msg", ""))),
+        "reason": "" if answered else why(look),
         "look": look if answered else {},
         "airflow": result(variables.get("__health_airflow"), "answers"),
         "membership": result(variables.get("__health_membership"), "msg", "workers"),
@@ -71,10 +71,15 @@ def result(registered: Any, *keys: str) -> Any:
     return registered if told and any(key in registered for key in keys) else None
 
 
-def last_line(text: str) -> str:
-    """Of SSH's many words, those that tell."""
-    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
-    return lines[-1] if lines else ""
+def why(look: Mapping[str, Any]) -> str:
+    """Of the many words of SSH or of a module that ended, the last line: the one that tells."""
+    for text in (look.get("module_stderr"), look.get("msg")):
+        # SSH has the last word when it closes a connection that it shares.
+        lines = [line.strip() for line in str(text or "").splitlines() if line.strip()]
+        lines = [line for line in lines if not line.startswith("Shared connection to")]
+        if lines:
+            return lines[-1]
+    return ""
 
 
 def redis_nodes(

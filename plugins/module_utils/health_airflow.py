@@ -51,7 +51,8 @@ def judge_masters(scene: Scene) -> None:
         if masters:
             told = [host for host in masters if not scene.down("host", host)]
             scene.report.note("airflow", f"{count(len(told), 'master')}")
-    if masters and all(scene.down("part", host, "execution-api") for host in masters):
+    seen = [host for host in masters if scene.seen(host)]
+    if seen == masters != [] and all(scene.down("part", host, "execution-api") for host in masters):
         for host in masters:
             down = scene.down("part", host, "execution-api")
             if down and down.finding:

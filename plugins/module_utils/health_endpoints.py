@@ -40,7 +40,7 @@ def judge_endpoints(scene: Scene) -> None:
         for listener, servers in by_listener.items():
             one(scene, host, listener, servers)
     if seen:
-        scene.report.note("endpoints", f"{count(seen, 'HAProxy')}")
+        scene.report.note("endpoints", f"on {count(seen, 'host')}")
 
 
 def one(scene: Scene, host: str, listener: str, servers: list[dict[str, Any]]) -> None:

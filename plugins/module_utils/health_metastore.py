@@ -136,7 +136,8 @@ def etcd(scene: Scene) -> list[dict[str, Any]]:
                     )
                 )
     wanted = len(scene.expected["etcd_hosts"])
-    if healthy <= wanted // 2 and faults:
+    unseen = [host for host in scene.expected["etcd_hosts"] if not scene.seen(host)]
+    if healthy + len(unseen) <= wanted // 2 and faults:
         follows(
             faults[0], f"{healthy} of {wanted} etcd are healthy, no majority: nobody may lead the metastore"
         )
@@ -261,13 +262,16 @@ def primary(scene: Scene, faults: list[dict[str, Any]]) -> None:
             "`patronictl -c /etc/patroni/config.yml list` says which leads; stop patroni on the other",
         )
     else:
-        unseen = [host for host in hosts if not scene.seen(host)]
-        because = "the metastore is down"
-        if unseen and not faults:
-            because = f"the metastore is on {', '.join(unseen)}, which could not be looked at"
-        if faults:
-            follows(faults[0], "no primary: nothing is scheduled, and the UI gives errors")
-        scene.set_down("metastore", because=because, finding=faults[0] if faults else None)
+        gone = scene.first_down(*(("host", host) for host in hosts))
+        broken = [fault for fault in faults if scene.seen(fault["host"])]
+        if broken:
+            follows(broken[0], "no primary: nothing is scheduled, and the UI gives errors")
+            scene.set_down("metastore", because="the metastore is down", finding=broken[0])
+        elif gone:
+            # It may serve all the same.
+            scene.set_down("metastore", because=gone.because, finding=gone.finding)
+        else:
+            scene.set_down("metastore", because="the metastore has no primary")
 
 
 # --- Backups

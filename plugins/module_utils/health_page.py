@@ -38,9 +38,9 @@ VERDICTS = {
     "problem": "Something is broken",
     "unknown": "Not everything could be looked at",
 }
-BOX, GAP, LINE, HEAD, MARGIN, LANE = 232, 14, 17, 40, 14, 118
+BOX, GAP, LINE, HEAD, MARGIN, LANE = 256, 12, 17, 40, 12, 118
 ACROSS = 4
-LONGEST = 37
+LONGEST = 38
 STYLE = """
 :root {
   --ok: #1a7f37; --warning: #9a6700; --problem: #cf222e; --unknown: #6e7781;
@@ -70,7 +70,7 @@ td.state { white-space: nowrap; font-weight: 600; }
 code { background: var(--soft); padding: 0 3px; border-radius: 3px; font-size: 13px; }
 ul { margin: 4px 0 0; padding-left: 18px; }
 .picture { overflow-x: auto; }
-svg { font: 12px system-ui, sans-serif; max-width: 100%; height: auto; }
+svg { font: 11.5px system-ui, sans-serif; max-width: 100%; height: auto; }
 svg .tier { fill: var(--soft); stroke: var(--line); }
 svg .box { fill: #fff; stroke: var(--line); stroke-width: 1.5; }
 svg .box.ok { stroke: var(--ok); }
@@ -259,17 +259,22 @@ def lines_of(host: Mapping[str, Any], tier: str, report: Mapping[str, Any]) -> l
     lines = []
     for part in shown:
         text = part["name"]
-        more = [part["role"], part["version"]]
+        told = role = part["role"]
         member = members.get(f"{host['name']}:{text.split()[-1]}") if part["component"] == "redis" else None
         if member and member["replica_of"]:
-            more[0] = f"replica of {member['replica_of']}"
-        elif member and member["role"] == "master":
-            more[0] = f"master, {member['slots']} slots" + (", broker" if member["owner"] else "")
-        told = " · ".join(word for word in more if word)
-        line = f"{text}: {told}" if told else text
-        if part["state"] != "ok":
-            line = f"{text}: {part['detail'] or part['state']}"
-        lines.append((part["state"], line, f"{line}. {part['detail']}" if part["detail"] else line))
+            told = role = f"replica of {member['replica_of']}"
+        elif member:
+            role = "master, broker" if member["owner"] else "master"
+            told = f"{role}, {member['slots']} slots"
+        state = part["state"]
+        if state == "ok":
+            line = " · ".join(word for word in (f"{text}: {role}" if role else text, part["version"]) if word)
+        else:
+            line = f"{text}: {part['detail'] if part['detail'] and host['reachable'] else state}"
+        whole = (
+            f"{text}: {', '.join(word for word in (told, part['version'], part['detail'] or state) if word)}"
+        )
+        lines.append((state, line, whole))
     if tier == first:
         lines += [
             (entry["level"], entry["what"], entry["what"])

@@ -24,10 +24,15 @@ def judge_redis(scene: Scene) -> None:
     faults = nodes(scene)
     view = best_view(scene)
     if view is None:
-        finding = faults[0] if faults else None
-        scene.set_down("broker", because="no Redis node can be asked", finding=finding)
-        if not faults:
-            scene.report.unknown("redis", "state, slots and replicas", "no Redis node can be asked")
+        gone = scene.first_down(*(("host", host) for host, _ in scene.parts("redis")))
+        broken = [fault for fault in faults if scene.seen(fault["host"])]
+        if broken:
+            scene.set_down("broker", because="the broker is down", finding=broken[0])
+            follows(broken[0], "no Redis node answers: no task can be queued")
+        else:
+            because = gone.because if gone else "no Redis node can be asked"
+            scene.set_down("broker", because=because, finding=gone.finding if gone else None)
+            scene.report.unknown("redis", "state, slots and replicas", because)
         return
     members(scene, view)
     whole(scene, view, faults)

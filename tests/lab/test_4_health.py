@@ -73,7 +73,7 @@ class Fault:
     found: tuple[str, str]
     mend: str
     arguments: list[str] = field(default_factory=list)
-    # When the fault shows, and when nothing is left of it: a command on the same host, or a question to the lab.
+    # When the fault shows, and when nothing is left of it: a command on that host, or a question to the lab.
     shows: str | Callable[[Lab], bool] = "true"
     mended: str | Callable[[Lab], bool] = "true"
 
@@ -94,7 +94,11 @@ NEW_CERTIFICATE = (
     "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=lab -days 3"
     " -keyout /dev/null -out /etc/airflowops/lab-health.crt"
 )
-SMALL_DISK = "mount -t tmpfs -o size=1m none /tmp && head -c 1000000 /dev/zero > /tmp/full"
+# Of a part that the host does not run, as Ansible itself needs /tmp.
+SMALL_DISK = (
+    "mkdir -p /var/lib/etcd && mount -t tmpfs -o size=1m none /var/lib/etcd"
+    " && head -c 1000000 /dev/zero > /var/lib/etcd/full"
+)
 
 FAULTS = {
     "scheduler": stopped(MASTER, "airflow-scheduler.service", "airflow", "scheduler"),
@@ -125,7 +129,6 @@ FAULTS = {
         "systemctl restart airflow-scheduler.service",
         ["-e", "health_heartbeat_seconds=15"],
         shows="sleep 20",
-        mended="curl -sf http://127.0.0.1:8974/health || wget -qO- http://127.0.0.1:8974/health",
     ),
     "failed-unit": Fault(
         MASTER,
@@ -135,7 +138,7 @@ FAULTS = {
         "journalctl -u airflow-lab-health.service",
         shows="systemctl is-failed airflow-lab-health.service",
     ),
-    "disk": Fault(MASTER, SMALL_DISK, "umount /tmp", ("hosts", ""), "du -xh"),
+    "disk": Fault(MASTER, SMALL_DISK, "umount /var/lib/etcd", ("hosts", ""), "du -xh"),
     "certificate": Fault(
         "postgres_metastore",
         NEW_CERTIFICATE,

@@ -591,7 +591,8 @@ def test_all_redis_gone_makes_the_queues_unknown() -> None:
     world["front1"]["urls"]["flower"] = {"error": "timed out"}
     report = world.judged()
     assert {component for component, _, _ in told(report)} == {"redis"}
-    assert {entry["because"] for entry in report["unknown"]} == {"no Redis node can be asked"}
+    assert {entry["because"] for entry in report["unknown"]} == {"the broker is down"}
+    assert "no Redis node answers: no task can be queued" in report["findings"][0]["consequences"]
 
 
 def test_a_stopped_part_is_a_fault_of_its_own_while_the_metastore_is_down() -> None:
@@ -617,6 +618,19 @@ def test_a_host_whose_module_failed_is_told_once() -> None:
     world = World()
     world.observed["worker1"].update(reason="timed out", look={})
     assert told(world.judged()) == [("hosts", "worker1", "")]
+
+
+def test_of_what_nobody_could_see_no_consequence_is_told() -> None:
+    world = World()
+    for host in (*REDIS, *METASTORES):
+        world.unreachable(host)
+    report = world.judged()
+    assert {component for component, _, _ in told(report)} == {"hosts"}
+    assert len(told(report)) == 6
+    assert all(entry["consequences"] == [] for entry in report["findings"]), report["text"]
+    assert {"host redis1 does not answer", "host db1 does not answer"} <= {
+        entry["because"] for entry in report["unknown"]
+    }
 
 
 def test_the_owner_without_a_replica() -> None:

@@ -68,7 +68,7 @@ def test_every_host_and_every_part_is_drawn() -> None:
         "haproxy",
     ):
         assert part in picture
-    assert "master, 5462 slots, broker" in picture
+    assert "master, broker, 5462 slots" in picture
     assert "replica of redis1:7000" in picture
     assert "All is well" in picture
 
