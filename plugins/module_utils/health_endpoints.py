@@ -175,9 +175,7 @@ def judge_front(scene: Scene) -> None:
             if cause:
                 if cause.finding:
                     follows(cause.finding, f"nginx on {host} answers {answer['status']}: there is no UI")
-                scene.report.set_part(
-                    host, part["name"], state="unknown", detail=f"no UI: because {cause.because}"
-                )
+                scene.report.unknown("front", "the UI", cause.because, host=host, part=part["name"])
             else:
                 scene.report.problem(
                     "front",

@@ -163,7 +163,7 @@ def unit_cause(unit: Mapping[str, Any]) -> str:
     name, state = unit["unit"], unit["state"]
     since = f" for {span(unit['seconds'])}" if unit.get("seconds") is not None else ""
     if not unit["loaded"]:
-        return f"there is no unit {name}"
+        return f"there is no unit {name}, or it is masked"
     if state == "failed":
         return f"{name} has failed ({unit['sub_state']}){since}"
     if state == "activating" and unit["sub_state"] == "auto-restart":
@@ -176,7 +176,7 @@ def unit_cause(unit: Mapping[str, Any]) -> str:
 def unit_mend(unit: Mapping[str, Any]) -> str:
     name = unit["unit"]
     if not unit["loaded"]:
-        return "run site.yml"
+        return f"run site.yml; if somebody masked it, `systemctl unmask {name}` first"
     if unit["state"] == "activating":
         return f"`journalctl -u {name} -n 50` says what it waits for"
     return f"`journalctl -u {name} -n 50` for the reason, then `systemctl start {name}`"

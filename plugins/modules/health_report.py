@@ -34,16 +34,15 @@ options:
     type: str
     default: ""
 attributes:
+  action:
+    description: Runs on the controller alone.
+    support: full
   check_mode:
     description: Does the same, as it changes nothing of the cluster.
     support: full
   diff_mode:
-    description: Shows what would be changed.
+    description: There is nothing that might be shown.
     support: none
-  platform:
-    description: The systems it runs on.
-    support: full
-    platforms: posix
 seealso:
   - module: airflowops.cluster.host_health_info
   - module: airflowops.cluster.airflow_health_info

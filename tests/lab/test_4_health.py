@@ -110,7 +110,14 @@ FAULTS = {
     "nginx": stopped("nginx_lb", "nginx.service", "front", "nginx"),
     "worker": stopped(WORKER, "airflow-worker@q1.service", "workers", "worker q1"),
     "task-logs": stopped(WORKER, "airflow-task-logs.service", "workers", "task logs"),
-    "haproxy": stopped(MASTER, "haproxy.service", "endpoints", "haproxy"),
+    # What is only stopped is started again with the next part of Airflow that ends because of it.
+    "haproxy": Fault(
+        MASTER,
+        "cd /etc/haproxy && mv haproxy.cfg haproxy.lab && ! systemctl restart haproxy",
+        "cd /etc/haproxy && mv haproxy.lab haproxy.cfg && systemctl restart haproxy",
+        ("endpoints", "haproxy"),
+        "journalctl -u haproxy.service",
+    ),
     "redis": stopped("redis_cluster", "redis-cluster@7001.service", "redis", "redis 7001"),
     "timer": stopped(MASTER, "airflow-clean.timer", "airflow", "clean timer"),
     "postgresql": Fault(
