@@ -106,7 +106,9 @@ def logins(scene: Scene) -> None:
         for host in scene.expected["masters"]
         if (answer := scene.observed.get(host, {}).get("airflow") or {}).get("login_refused")
     ]
-    if refused and asked(scene) is None:
+    # Without its database the API server knows no user, and says that the password is wrong.
+    explained = [host for host, _ in refused if scene.first_down(*needs_of_masters(host))]
+    if refused and not explained and asked(scene) is None:
         _host, answer = refused[0]
         finding = scene.report.problem(
             "airflow",
@@ -121,9 +123,8 @@ def no_answer(scene: Scene) -> None:
     if not scene.expected["masters"]:
         return
     hosts = scene.expected["masters"]
-    cause = scene.first_down(
-        ("metastore",), ("login",), *(("api", host) for host in hosts), *(("host", host) for host in hosts)
-    )
+    needs = [need for host in hosts for need in (*needs_of_masters(host), ("api", host), ("host", host))]
+    cause = scene.first_down(("metastore",), ("login",), *needs)
     reasons = [
         reason
         for host in hosts

@@ -11,7 +11,6 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.health_report i
     PROBLEM,
     WARNING,
     Report,
-    follows,
     span,
 )
 
@@ -148,8 +147,6 @@ class Scene:
         if cause and not stopped:
             self.report.unknown(part["component"], "", cause.because, host=host, part=name)
             self.set_down("part", host, name, because=cause.because, finding=cause.finding)
-            if cause.finding:
-                follows(cause.finding, f"{host} {name} cannot serve")
             return None
         what = "does not serve yet" if state == "activating" else "does not run"
         finding = self.report.problem(

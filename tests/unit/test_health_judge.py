@@ -368,18 +368,19 @@ def worker_deaf(world: World) -> None:
     world.silent("worker2")
 
 
-def haproxy_stopped_on_a_master(world: World) -> None:
-    world.stop("master1", "haproxy.service")
-    world["master1"]["haproxy"] = {"error": "No such file or directory"}
+def haproxy_stopped_on_a_master(world: World, host: str = "master1") -> None:
+    world.stop(host, "haproxy.service")
+    world[host]["haproxy"] = {"error": "No such file or directory"}
     for name in ("airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"):
-        world.stop("master1", f"{name}.service", "activating", "auto-restart")
-    world["master1"]["urls"].update(
+        world.stop(host, f"{name}.service", "activating", "auto-restart")
+    world[host]["urls"].update(
         {"api-server": {"status": 200, "body": {"metadatabase": {"status": "unhealthy"}}}}
     )
-    world["master1"]["urls"]["scheduler"] = {"error": "Connection refused"}
-    world.api_down("master1", "it answered 500")
-    world.observed["master1"]["membership"] = {"msg": "the broker did not answer"}
-    world.jobs_end("master1", "SchedulerJob", "DagProcessorJob", "TriggererJob")
+    world[host]["urls"]["scheduler"] = {"error": "Connection refused"}
+    world.api_down(host, "refuses the password")
+    world.observed[host]["airflow"]["login_refused"] = True
+    world.observed[host]["membership"] = {"msg": "the broker did not answer"}
+    world.jobs_end(host, "SchedulerJob", "DagProcessorJob", "TriggererJob")
 
 
 def flower_stopped(world: World) -> None:
@@ -563,7 +564,9 @@ def test_the_metastore_without_a_primary_explains_what_does_not_run() -> None:
         world[host]["urls"]["api-server"]["body"] = {"metadatabase": {"status": "unhealthy"}}
         world[host]["urls"]["execution-api"] = {"status": 500, "body": None}
         world[host]["urls"]["scheduler"] = {"error": "Connection refused"}
-        world.api_down(host, "it answered 500")
+        # It then knows no user.
+        world.api_down(host, "refuses the password")
+        world.observed[host]["airflow"]["login_refused"] = True
     for host in (*MASTERS, *WORKERS, "front1"):
         for entry in world[host]["haproxy"]:
             if entry["listener"] in ("metastore", "execution", "api"):
@@ -575,6 +578,15 @@ def test_the_metastore_without_a_primary_explains_what_does_not_run() -> None:
     assert any("no primary" in text for entry in report["findings"] for text in entry["consequences"])
     assert {entry["because"] for entry in report["unknown"]} == {"the metastore is down"}
     assert "because the metastore is down" in report["text"]
+
+
+def test_every_master_without_haproxy_is_all_that_is_wrong() -> None:
+    world = World()
+    for host in MASTERS:
+        haproxy_stopped_on_a_master(world, host)
+    report = world.judged()
+    assert told(report) == [("endpoints", host, "haproxy") for host in MASTERS], report["text"]
+    assert {entry["because"].split()[-1] for entry in report["unknown"]} == {"run"}
 
 
 def test_all_redis_gone_makes_the_queues_unknown() -> None:
