@@ -20,6 +20,7 @@ class ActionModule(ActionBase):
 
     TRANSFERS_FILES = False
     _supports_check_mode = True
+    MODULE = "airflowops.cluster.host_probe"
     _module_ran: tuple[float, float] | None = None
 
     def _low_level_execute_command(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -38,9 +39,7 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         before = time.time()
         result.update(
-            self._execute_module(
-                module_name="airflowops.cluster.host_probe", module_args=self._task.args, task_vars=task_vars
-            )
+            self._execute_module(module_name=self.MODULE, module_args=self._task.args, task_vars=task_vars)
         )
         after = time.time()
         if "os" in result:

@@ -94,7 +94,7 @@ PREFIXES = (
     "preflight_",
 )
 # Prefixes too common to be ours alone: only names next to one of our variables are taken for typos.
-COMMON_PREFIXES = ("cluster_", "packages_")
+COMMON_PREFIXES = ("cluster_", "health_", "packages_")
 
 MIB = 1024 * 1024
 # A machine's kernel keeps some of the memory that is built in; a machine sold as 2 GiB shows 1.8 to 1.95.
