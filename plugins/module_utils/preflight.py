@@ -87,6 +87,7 @@ PREFIXES = (
     "nginx_lb_",
     "service_endpoints_",
     "firewall_",
+    "logs_",
     "preflight_",
 )
 # Prefixes too common to be ours alone: only names next to one of our variables are taken for typos.
