@@ -219,12 +219,65 @@ def package_lists_age(directory: str = "/var/lib/apt/lists") -> int | None:
     return max(0, int(time.time() - Path(directory).stat().st_mtime)) if found else None
 
 
+def ssh_connection(proc: str = "/proc", pid: int | None = None) -> dict[str, Any] | None:
+    """From where this process was started by SSH, and at which port of the host; none if it was not.
+
+    sudo takes the variable away, so it is looked for in the processes above this one.
+    """
+    number = os.getpid() if pid is None else pid
+    while number > 1:
+        for variable in read_text(f"{proc}/{number}/environ").split("\0"):
+            name, _separator, value = variable.partition("=")
+            fields = value.split()
+            if name == "SSH_CONNECTION" and len(fields) == 4:
+                return {"client": fields[0], "client_port": int(fields[1]), "server_port": int(fields[3])}
+        parent = re.search(r"^PPid:\s*(\d+)$", read_text(f"{proc}/{number}/status"), re.MULTILINE)
+        number = int(parent[1]) if parent else 0
+    return None
+
+
+def ssh_ports(listening: list[dict[str, Any]], connection: dict[str, Any] | None) -> list[int]:
+    """The ports at which SSH lets other hosts in: those of sshd, and the one of the connection.
+
+    The latter is known as well where systemd holds the socket for sshd. 22 where nothing tells of one.
+    """
+    ports = {
+        entry["port"]
+        for entry in listening
+        if entry["process"] == "sshd"
+        and not entry["address"].startswith("127.")
+        and entry["address"] != "::1"
+        and not (entry["unit"] or "").endswith(".scope")
+    }
+    if connection:
+        ports.add(connection["server_port"])
+    return sorted(ports) or [22]
+
+
+def firewalls(root: str = "/") -> list[str]:
+    """Which firewalls are active on the host: `ufw`, `firewalld`, and `airflowops` where ours is there."""
+    base = Path(root)
+    found = []
+    if re.search(r"^ENABLED=[\"']?yes", read_text(base / "etc/ufw/ufw.conf"), re.MULTILINE | re.IGNORECASE):
+        found.append("ufw")
+    processes = (name for name in names_in(str(base / "proc")) if name.isdigit())
+    if any(read_text(base / "proc" / pid / "comm").strip() == "firewalld" for pid in processes):
+        found.append("firewalld")
+    if (base / "etc/systemd/system/airflowops-firewall.service").exists():
+        found.append("airflowops")
+    return found
+
+
 def probe() -> dict[str, Any]:
     """All that the module reports of the host, apart from the clock."""
+    listening, connection = listening_ports(), ssh_connection()
     return {
         "architecture": platform.machine(),
         "disk_free": disk_free(),
-        "listening": listening_ports(),
+        "firewalls": firewalls(),
+        "listening": listening,
+        "ssh_connection": connection,
+        "ssh_ports": ssh_ports(listening, connection),
         "fqdn": socket.getfqdn(),
         "memory_limit": memory_limit(),
         "package_lists_age": package_lists_age(),

@@ -47,6 +47,7 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_broke
     uses_own_broker,
 )
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_bundles import check_bundles
+from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_firewall import check_firewall
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_front import (
     HTTPS_PORT,
     check_front,
@@ -91,6 +92,8 @@ PREFIXES = (
     "flower_",
     "nginx_lb_",
     "service_endpoints_",
+    "firewall_",
+    "logs_",
     "preflight_",
 )
 # Prefixes too common to be ours alone: only names next to one of our variables are taken for typos.
@@ -481,6 +484,7 @@ CHECKS: tuple[Callable[[dict[str, Any], Problems], Any], ...] = (
     check_front,
     lambda cluster, problems: check_queues(cluster, check_workers(cluster, problems), problems),
     check_ports,
+    check_firewall,
     check_probes,
     check_release,
 )

@@ -114,6 +114,39 @@ disk_free:
   returned: success
   type: int
   sample: 21474836480
+firewalls:
+  description:
+    - Which firewalls are active, of V(ufw) and V(firewalld), and V(airflowops) where the role
+      P(airflowops.cluster.firewall#role) has put its own.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+ssh_connection:
+  description:
+    - Of the SSH connection by which the probe was started, or null where it was not. Root alone sees it
+      through sudo.
+  returned: success
+  type: dict
+  contains:
+    client:
+      description: The address from which it comes.
+      type: str
+      sample: 192.0.2.1
+    client_port:
+      description: The port from which it comes.
+      type: int
+      sample: 50312
+    server_port:
+      description: The port of the host.
+      type: int
+      sample: 22
+ssh_ports:
+  description: The ports at which SSH lets other hosts in.
+  returned: success
+  type: list
+  elements: int
+  sample: [22]
 package_lists_age:
   description: Seconds since apt's package lists were refreshed, or null where there are none.
   returned: success

@@ -183,3 +183,46 @@ def test_the_true_offset_is_never_further_off_than_the_uncertainty(
     measured, uncertainty = host_probe.clock_offset(before, start, end, after)
     assert abs(measured - offset) <= uncertainty + 1e-4
     assert uncertainty <= (there + back) / 2 + 1e-4
+
+
+def made_up(proc: Path, pid: int, parent: int, environ: str = "", comm: str = "sh") -> None:
+    folder = proc / str(pid)
+    folder.mkdir(parents=True)
+    (folder / "status").write_text(f"Name:\t{comm}\nPPid:\t{parent}\n")
+    (folder / "environ").write_text(environ)
+    (folder / "comm").write_text(comm + "\n")
+
+
+def test_the_ssh_connection_is_found_above_sudo(tmp_path: Path) -> None:
+    made_up(tmp_path, 30, 20, "PATH=/bin\0SUDO_USER=admin\0")
+    made_up(tmp_path, 20, 10, "HOME=/home/admin\0SSH_CONNECTION=192.0.2.7 50312 192.0.2.1 2222\0")
+    made_up(tmp_path, 10, 1)
+    found = host_probe.ssh_connection(str(tmp_path), 30)
+    assert found == {"client": "192.0.2.7", "client_port": 50312, "server_port": 2222}
+    assert host_probe.ssh_connection(str(tmp_path), 10) is None
+
+
+def test_ports_of_ssh() -> None:
+    sshd = {"process": "sshd", "unit": "ssh.service"}
+    listening = [
+        {"port": 22, "address": "0.0.0.0", **sshd},
+        {"port": 2022, "address": "::", **sshd},
+        # What a session forwards.
+        {"port": 6010, "address": "127.0.0.1", **sshd},
+        {"port": 9000, "address": "0.0.0.0", "process": "sshd", "unit": "session-3.scope"},
+        {"port": 80, "address": "0.0.0.0", "process": "nginx", "unit": "nginx.service"},
+    ]
+    assert host_probe.ssh_ports(listening, None) == [22, 2022]
+    # systemd holds the socket.
+    assert host_probe.ssh_ports([], {"client": "192.0.2.7", "client_port": 1, "server_port": 2222}) == [2222]
+    assert host_probe.ssh_ports([], None) == [22]
+
+
+def test_other_firewalls_are_seen(tmp_path: Path) -> None:
+    assert host_probe.firewalls(str(tmp_path)) == []
+    (tmp_path / "etc/ufw").mkdir(parents=True)
+    (tmp_path / "etc/ufw/ufw.conf").write_text("# ENABLED=yes\nENABLED=no\n")
+    made_up(tmp_path / "proc", 7, 1, comm="firewalld")
+    assert host_probe.firewalls(str(tmp_path)) == ["firewalld"]
+    (tmp_path / "etc/ufw/ufw.conf").write_text("ENABLED=yes\n")
+    assert host_probe.firewalls(str(tmp_path)) == ["ufw", "firewalld"]

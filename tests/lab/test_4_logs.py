@@ -1,0 +1,98 @@
+# Copyright (c) 2026 The airflowops.cluster maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The support bundle holds what tells of a trouble, and no secret."""
+
+from __future__ import annotations
+
+import base64
+import json
+import tarfile
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from lab import Lab, changed
+
+pytestmark = pytest.mark.topology("single_node")
+
+
+def forms(secret: str) -> set[bytes]:
+    raw = secret.encode()
+    return {
+        raw,
+        quote(secret, safe="").encode(),
+        base64.b64encode(raw).rstrip(b"="),
+        base64.urlsafe_b64encode(raw).rstrip(b"="),
+        # In the middle of a login in Base64, without what its neighbours are part of.
+        base64.b64encode(b"admin:" + raw + b":")[10:-6],
+        raw.hex().encode(),
+    }
+
+
+def bundle(lab: Lab, folder: Path, *arguments: str) -> tuple[Path, str]:
+    output = lab.playbook("playbooks/logs.yml", "-e", f"logs_directory={folder}", *arguments)
+    assert changed(output) == 0, output
+    (archive,) = folder.glob("airflow-logs-*.tar.gz")
+    assert str(archive) in output
+    assert archive.stat().st_mode & 0o077 == 0
+    with tarfile.open(archive) as tar:
+        tar.extractall(folder, filter="data")
+    archive.unlink()
+    return next(folder.glob("airflow-logs-*")), output
+
+
+def test_the_bundle_tells_of_troubles_and_of_no_secret(lab: Lab, tmp_path: Path) -> None:
+    name = lab.hosts[0]
+    host = lab.host(name)
+    secrets = {path.name: path.read_text().strip() for path in (lab.directory / "secrets").iterdir()}
+    # What a careless program might log.
+    said = "\n".join(sorted(form.decode() for secret in secrets.values() for form in forms(secret)))
+    assert len(said.splitlines()) > 30
+    for line in said.splitlines():
+        host.run_expect([0], f"logger -p user.err 'careless {line} indeed'")
+    host.run_expect([0], "logger -p user.err 'a mark of the lab'")
+
+    folder, _output = bundle(lab, tmp_path, "-e", "logs_since=1h")
+    files = {
+        str(path.relative_to(folder / name)): path for path in (folder / name).rglob("*") if path.is_file()
+    }
+    everything = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    assert b"a mark of the lab" in everything
+    assert everything.count(b"careless [REMOVED]") >= 30
+    for secret_name, secret in secrets.items():
+        for form in forms(secret):
+            assert form not in everything, (secret_name, form)
+
+    contents = (folder / "README.md").read_text()
+    assert all(f"`{name}/{file}`" in contents for file in files)
+    assert "myself,master" in files["state/redis-7000-nodes.txt"].read_text()
+    assert "cluster_state:ok" in files["state/redis-7000-cluster.txt"].read_text()
+    assert "broker" in files["state/haproxy-stat.csv"].read_text()
+    assert json.loads(files["state/airflow-health.json"].read_text())["metadatabase"]["status"] == "healthy"
+    assert "airflow-scheduler" in files["state/units.txt"].read_text()
+    assert "GET /" in files["logs/var/log/nginx/access.log"].read_text()
+    assert "database system" in "".join(files[file].read_text() for file in files if "postgresql" in file)
+    assert "executor" in files["config/etc/airflow/airflow.cfg"].read_text()
+    assert host.check_output("ls -A /root/.ansible/tmp 2>/dev/null || true") == ""
+
+
+def test_it_is_bounded_in_time_and_size(lab: Lab, tmp_path: Path) -> None:
+    name = lab.hosts[0]
+    host = lab.host(name)
+    host.run_expect([0], "seq 200000 | sed 's/^/a flood of the lab /' | systemd-cat -p err -t lab")
+    host.run_expect([0], "logger -p user.err 'after the flood'")
+    folder, _output = bundle(lab, tmp_path, "-e", "logs_since=5min", "-e", "logs_max_mib=1")
+    size = sum(path.stat().st_size for path in (folder / name).rglob("*") if path.is_file())
+    assert size < 1.3 * 2**20
+    errors = (folder / name / "journals/errors.log").read_text()
+    assert "bytes before this were left out" in errors
+    assert "after the flood" in errors
+
+
+def test_a_time_that_is_none_is_refused(lab: Lab, tmp_path: Path) -> None:
+    output = lab.playbook(
+        "playbooks/logs.yml", "-e", f"logs_directory={tmp_path}", "-e", "logs_since=soon", check=False
+    )
+    assert "logs_since is 'soon', which is no time" in " ".join(output.split())
+    assert not [*tmp_path.iterdir()]

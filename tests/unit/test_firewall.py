@@ -1,0 +1,329 @@
+# Copyright (c) 2026 The airflowops.cluster maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Each port is open to the hosts that need it and to no other; tables that do the same are known as equal."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.airflowops.cluster.plugins.filter.firewall import firewall_addresses
+from ansible_collections.airflowops.cluster.plugins.module_utils import firewall, nftables_table
+from ansible_collections.airflowops.cluster.plugins.module_utils.preflight import find_problems
+from hypothesis import given
+from hypothesis import strategies as st
+
+ROOT = Path(__file__).parents[2]
+ROLES = {
+    "redis_cluster": ["redis1", "redis2", "redis3"],
+    "postgres_metastore": ["pg1"],
+    "airflow_master": ["master1", "master2"],
+    "airflow_worker": ["worker1"],
+    "flower": ["front1"],
+    "nginx_lb": ["front1"],
+}
+PORTS = {
+    "redis_cluster_ports": [7000, 7001],
+    "postgres_metastore_port": 5432,
+    "postgres_metastore_patroni_port": 8008,
+    "etcd_client_port": 2379,
+    "etcd_peer_port": 2380,
+    "pgbackrest_port": 8432,
+    "backup_verify_port": 5433,
+    "airflow_master_api_port": 8080,
+    "airflow_master_execution_port": 8081,
+    "airflow_master_triggerer_log_port": 8794,
+    "airflow_worker_log_port": 8793,
+    "airflow_release_port": 18793,
+    "flower_port": 5555,
+    "nginx_lb_ports": [80, 443],
+}
+
+
+def description(**changes: Any) -> dict[str, Any]:
+    base: dict[str, Any] = {
+        "roles": ROLES,
+        "etcd": [],
+        "ports": PORTS,
+        "ssh_ports": [22],
+        "floating": False,
+        "networks": {"ssh_sources": ["0.0.0.0/0", "::/0"], "clients": ["0.0.0.0/0", "::/0"]},
+        "extra": [],
+        "groups": {},
+    }
+    base.update(changes)
+    hosts = dict.fromkeys([*(host for hosts in base["roles"].values() for host in hosts), "monitor1"])
+    base.setdefault("addresses", {host: [f"192.0.2.{at}"] for at, host in enumerate(hosts, start=1)})
+    return base
+
+
+def let_in(host: str, cluster: dict[str, Any]) -> dict[int, set[str]]:
+    """{port: the hosts whose addresses may reach it on the host, `*` for everybody}"""
+    by_name = {one["name"]: one["elements"] for one in firewall.address_sets(host, cluster)}
+    found: dict[int, set[str]] = {}
+    for opening in firewall.openings(host, cluster):
+        for source in opening["sources"]:
+            for element in by_name[f"{source}4"]:
+                who = "*" if element == "0.0.0.0/0" else re.sub(r'.* comment "(.*)"', r"\1", element)
+                for port in opening["ports"]:
+                    found.setdefault(int(port), set()).add(who)
+    return found
+
+
+REDIS = {"redis1", "redis2", "redis3"}
+AIRFLOW = {"master1", "master2", "worker1", "front1"}
+
+
+def test_each_port_is_open_to_those_that_need_it() -> None:
+    cluster = description()
+    assert let_in("redis1", cluster) == {
+        22: {"*"},
+        7000: REDIS | AIRFLOW,
+        7001: REDIS | AIRFLOW,
+        17000: REDIS,
+        17001: REDIS,
+    }
+    assert let_in("pg1", cluster) == {22: {"*"}, 5432: AIRFLOW, 5433: {"master1", "master2"}}
+    assert let_in("master1", cluster) == {
+        22: {"*"},
+        8080: {"front1"},
+        8081: AIRFLOW,
+        8794: {"master1", "master2"},
+        18793: AIRFLOW,
+    }
+    assert let_in("worker1", cluster) == {22: {"*"}, 8793: {"master1", "master2"}, 18793: AIRFLOW}
+    assert let_in("front1", cluster) == {22: {"*"}, 80: {"*"}, 443: {"*"}, 5555: {"front1"}, 18793: AIRFLOW}
+
+
+def test_three_metastores_reach_each_other() -> None:
+    members = {"pg1", "pg2", "pg3", "pg4"}
+    cluster = description(roles={**ROLES, "postgres_metastore": sorted(members)}, etcd=["pg1", "pg2", "pg3"])
+    ports = let_in("pg1", cluster)
+    assert ports[5432] == ports[8008] == AIRFLOW | members
+    assert ports[8432] == ports[2379] == members
+    assert ports[2380] == members - {"pg4"}
+    assert not {2379, 2380} & {*let_in("pg4", cluster)}
+
+
+def test_what_listens_on_loopback_only_is_open_to_nobody() -> None:
+    """The table for people names the same ports as the rules."""
+    text = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
+    table = text[text.index("## Ports") :].split("\n\n")[2]
+    documented = set()
+    for line in table.splitlines()[2:]:
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if cells[3] not in ("itself", "loopback only"):
+            documented |= {int(number) for number in re.findall(r"\d+", cells[0])}
+    wide = {**ROLES, "postgres_metastore": ["pg1", "pg2", "pg3"]}
+    cluster = description(roles=wide, etcd=["pg1", "pg2", "pg3"])
+    opened = {port for host in cluster["addresses"] for port in let_in(host, cluster)}
+    assert opened == documented
+
+
+def test_a_host_of_all_roles_is_open_to_itself_and_clients() -> None:
+    cluster = description(roles={role: ["node1"] for role in ROLES}, ssh_ports=[2222, 22])
+    ports = let_in("node1", cluster)
+    assert {port for port, who in ports.items() if who == {"*"}} == {22, 2222, 80, 443}
+    assert {who for hosts in ports.values() for who in hosts} == {"*", "node1"}
+
+
+def test_networks_narrow_what_people_reach_and_extra_opens_more() -> None:
+    cluster = description(
+        networks={
+            "ssh_sources": ["198.51.100.0/24", "2001:db8::/32"],
+            "clients": ["10.0.0.0/8", "10.1.0.0/16"],
+        },
+        extra=[
+            {"port": 9100, "sources": ["monitoring"], "why": 'its "own"'},
+            {"port": "161-162", "proto": "udp", "sources": ["203.0.113.7", "monitor1"]},
+        ],
+        groups={"monitoring": ["monitor1"]},
+    )
+    sets = {one["name"]: one["elements"] for one in firewall.address_sets("front1", cluster)}
+    assert sets["ssh_sources4"] == ["198.51.100.0/24"]
+    assert sets["ssh_sources6"] == ["2001:db8::/32"]
+    assert sets["clients4"] == ["10.0.0.0/8"]
+    assert sets["extra1_4"] == [f"{cluster['addresses']['monitor1'][0]}/32"]
+    assert sets["extra2_4"] == ["192.0.2.9/32", "203.0.113.7/32"]
+    last = firewall.openings("front1", cluster)[-2:]
+    assert [(one["ports"], one["proto"], one["why"]) for one in last] == [
+        (["9100"], "tcp", "its 'own'"),
+        (["161-162"], "udp", "firewall_extra"),
+    ]
+
+
+def test_a_floating_address_is_told_between_the_balancers_alone() -> None:
+    cluster = description(roles={**ROLES, "nginx_lb": ["front1", "front2"]}, floating=True)
+    protocols = {
+        host: [one["proto"] for one in firewall.openings(host, cluster)] for host in cluster["addresses"]
+    }
+    assert [host for host, found in protocols.items() if "vrrp" in found] == ["front1", "front2"]
+    vrrp = firewall.openings("front1", cluster)[-1]
+    assert vrrp["sources"] == ["nginx_lb"]
+
+
+def test_both_families_of_addresses() -> None:
+    cluster = description()
+    cluster["addresses"] = {host: [*found, "2001:db8::1"] for host, found in cluster["addresses"].items()}
+    sets = {one["name"]: one["elements"] for one in firewall.address_sets("worker1", cluster)}
+    assert sets["airflow_master6"] == ['2001:db8::1 comment "master1"']
+    assert sets["airflow_master4"] == ['192.0.2.5 comment "master1"', '192.0.2.6 comment "master2"']
+
+
+def test_a_new_worker_is_let_in_by_those_that_have_sets_of_its_roles() -> None:
+    cluster = description()
+    address = cluster["addresses"]["worker1"][0]
+    found = firewall.admissions(["worker1"], cluster)
+    assert found == {
+        "airflow_worker4": [f'{address} comment "worker1"'],
+        "airflow4": [f'{address} comment "worker1"'],
+    }
+    # Afterwards it is where the next full run would put it.
+    named = {one["name"] for host in cluster["addresses"] for one in firewall.address_sets(host, cluster)}
+    assert {*found} & named == {"airflow4"}
+
+
+@given(st.lists(st.ip_addresses(v=4).map(lambda one: f"{one}/24"), max_size=6))
+def test_networks_of_a_set_never_overlap(texts: list[str]) -> None:
+    networks = [ipaddress.ip_network(text, strict=False) for text in texts]
+    found = [ipaddress.ip_network(text) for text in firewall.network_elements(networks, 4)]
+    assert not any(a.overlaps(b) for a in found for b in found if a is not b)
+    assert all(any(network.subnet_of(one) for one in found) for network in networks)
+
+
+def test_addresses_are_all_that_a_name_resolves_to() -> None:
+    hostvars = {
+        "a": {"cluster_address": "192.0.2.1", "ansible_host": "198.51.100.1"},
+        "b": {"ansible_host": "192.0.2.2", "firewall_addresses": ["2001:db8::2"]},
+        "c": {"ansible_host": "192.0.2.3"},
+    }
+    extra = [{"port": 1, "sources": ["more", "203.0.113.0/24"]}]
+    assert firewall_addresses(["a", "b"], hostvars, extra, {"more": ["c"]}) == {
+        "a": ["192.0.2.1"],
+        "b": ["192.0.2.2", "2001:db8::2"],
+        "c": ["192.0.2.3"],
+    }
+
+
+# --- What is told before anything is changed
+
+
+def problems(**variables: Any) -> list[str]:
+    probe = variables.pop("probe", {})
+    given_values = {"firewall_backend": "nftables", **variables}
+    cluster = {
+        "roles": {role: {"group": role, "hosts": ["a"]} for role in ROLES},
+        "inventory_groups": {"all": ["a", "m"], "monitoring": ["m"]},
+        "known_variables": {"firewall_backend": {"type": "str", "choices": ["none", "nftables"]}},
+        "hosts": {"a": {"values": {}, "given": given_values}},
+    }
+    base = {
+        "architecture": "x86_64",
+        "listening": [],
+        "os": {"id": "debian", "version": "12", "name": "Debian"},
+        "pythons": ["3.11"],
+        "systemd": True,
+    }
+    cluster["hosts"]["a"]["probe"] = {**base, **probe}
+    return [problem for problem in find_problems(cluster) if "firewall" in problem]
+
+
+FROM_HERE = {"ssh_connection": {"client": "192.0.2.7", "client_port": 5, "server_port": 22}}
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        ({"firewall_backend": "iptables"}, "use none or nftables"),
+        ({"firewall_ssh_sources": ["192.0.2.1/24"]}, "did you mean 192.0.2.0/24?"),
+        ({"firewall_clients": ["office"]}, "firewall_clients on a has office, which is no network"),
+        ({"firewall_extra": [{"port": 9100}]}, "has no sources for port 9100"),
+        ({"firewall_extra": [{"port": 70000, "sources": ["::/0"]}]}, "has no fit port (70000)"),
+        ({"firewall_extra": [{"port": "9-1", "sources": ["::/0"]}]}, "has no fit port (9-1)"),
+        ({"firewall_extra": [{"port": 1, "sources": ["monitor"]}]}, "which is no network, host or group"),
+        ({"firewall_extra": [{"port": 1, "proto": "icmp", "sources": ["m"]}]}, "the unknown proto icmp"),
+        ({"firewall_extra": [{"ports": 1, "sources": ["m"]}]}, "the unknown key ports"),
+        ({"firewall_ssh_sources": ["198.51.100.0/24"], "probe": FROM_HERE}, "does not hold 192.0.2.7"),
+        ({"firewall_ssh_sources": [], "probe": FROM_HERE}, "does not hold 192.0.2.7"),
+        ({"probe": {"firewalls": ["ufw"]}}, "ufw is active on a"),
+        ({"probe": {"firewalls": ["firewalld"]}}, "systemctl disable --now firewalld"),
+    ],
+)
+def test_bad_input_is_one_sentence(variables: dict[str, Any], told: str) -> None:
+    found = problems(**variables)
+    assert len(found) == 1, found
+    assert told in found[0]
+
+
+def test_good_input_is_none() -> None:
+    assert (
+        problems(
+            firewall_ssh_sources=["192.0.2.0/24", "2001:db8::/32"],
+            firewall_extra=[{"port": "9100-9104", "sources": ["monitoring", "m", "203.0.113.1"], "why": "x"}],
+            probe={**FROM_HERE, "firewalls": ["airflowops"]},
+        )
+        == []
+    )
+    mapped = {"ssh_connection": {"client": "::ffff:192.0.2.7", "client_port": 5, "server_port": 22}}
+    assert problems(firewall_ssh_sources=["192.0.2.0/24"], probe=mapped) == []
+    # Without our firewall another one is nobody's business.
+    assert problems(firewall_backend="none", firewall_clients=["x"], probe={"firewalls": ["ufw"]}) == []
+
+
+# --- Tables, as nft prints them
+
+
+def table(elements: list[Any], packets: int = 0, handle: int = 1, settling: list[Any] | None = None) -> str:
+    return json.dumps(
+        {
+            "nftables": [
+                {"metainfo": {"version": "1.0.6"}},
+                {"table": {"family": "inet", "name": "airflowops", "handle": handle}},
+                {"set": {"name": "airflow4", "handle": handle + 1, "type": "ipv4_addr", "elem": elements}},
+                {
+                    "set": {
+                        "name": "settling",
+                        "type": "inet_proto",
+                        **({"elem": settling} if settling else {}),
+                    }
+                },
+                {"rule": {"handle": handle + 2, "expr": [{"counter": {"packets": packets, "bytes": 9}}]}},
+            ]
+        }
+    )
+
+
+def read(*arguments: Any, **named: Any) -> dict[str, Any]:
+    return nftables_table.table_of(table(*arguments, **named), ["settling"])
+
+
+A = {"elem": {"val": "192.0.2.1", "comment": "a"}}
+B = {"elem": {"val": "192.0.2.2", "comment": "b"}}
+
+
+def test_counters_handles_and_what_passes_make_no_difference() -> None:
+    settling = [{"elem": {"val": "tcp", "timeout": 60, "expires": 3}}]
+    assert nftables_table.same(read([A, B], 5, 40, settling), read([B, A]))
+    assert not nftables_table.same(read([A]), read([A, B]))
+    assert not nftables_table.same(read([A, B]), read([A]))
+
+
+def test_hosts_that_are_no_longer_listed_can_be_kept() -> None:
+    live, wanted = read([A, B]), read([A])
+    assert nftables_table.same(live, wanted, ["airflow4"])
+    kept = nftables_table.kept_elements(live, wanted, ["airflow4", "unknown"])
+    assert nftables_table.add_lines("inet airflowops", kept) == (
+        'add element inet airflowops airflow4 { 192.0.2.2 comment "b" }\n'
+    )
+    assert not nftables_table.same(wanted, live, ["airflow4"])
+
+
+def test_only_what_is_missing_is_admitted() -> None:
+    elements = {"airflow4": ['192.0.2.1 comment "a"', '192.0.2.3 comment "c"'], "etcd4": ["192.0.2.9"]}
+    assert nftables_table.missing(read([A]), elements) == {"airflow4": ['192.0.2.3 comment "c"']}
+    assert nftables_table.missing(read([A]), {"airflow4": ['192.0.2.1 comment "a"']}) == {}
