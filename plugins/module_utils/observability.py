@@ -10,6 +10,8 @@ import ipaddress
 import re
 from typing import Any, Iterable, Mapping, Sequence
 
+# What a host may have otherwise than the others.
+PER_HOST = ("observability_port", "redis_cluster_ports", "postgres_metastore_patroni_port", "flower_port")
 DURATION = re.compile(r"([0-9]+(ms|[smhdwy]))+|0")
 # Parts of the names of Airflow's metrics, as in dag_processing.last_run.seconds_ago.
 MOST_PARTS = 5
@@ -30,8 +32,10 @@ def figures(
     """
     found = {}
     for host in hosts:
-        own = {**settings, **{name: hostvars[host][name] for name in settings if name in hostvars[host]}}
-        own["ports"] = {**settings["ports"], **(hostvars[host].get("observability_exporter_ports") or {})}
+        # One look at a host's variables is dear.
+        variables = hostvars[host]
+        own = {**settings, **{name: variables[name] for name in PER_HOST if name in variables}}
+        own["ports"] = {**settings["ports"], **(variables.get("observability_exporter_ports") or {})}
         found[host] = {
             "address": settings["addresses"][host],
             "port": int(own["observability_port"]),
