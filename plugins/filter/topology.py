@@ -93,7 +93,7 @@ def redis_command(arguments: Sequence[str]) -> str:
 
 
 def redis_monitor_password(password: str) -> str:
-    """What the user logs in with who reads the figures of Redis. The administrator's password cannot be told from it."""
+    """What the user logs in with who reads the figures of Redis. The administrator's does not show in it."""
     return hmac.new(password.encode(), b"airflowops.cluster monitor", hashlib.sha256).hexdigest()
 
 

@@ -26,7 +26,7 @@ def figures(
     parts: Mapping[str, Sequence[str]],
     settings: Mapping[str, Any],
 ) -> dict[str, dict[str, Any]]:
-    """{host: {address, port, modules: {name: {job, http, labels}}}}: what is read of each host, and where it is.
+    """{host: {address, port, modules: {name: {job, http, labels}}}}: what is read of each host, and where.
 
     parts: {role: its hosts}. settings: what a host has that its own variables do not say otherwise.
     """
@@ -153,7 +153,7 @@ def postgres_relabelling() -> list[dict[str, Any]]:
 
 
 def airflow_relabelling() -> list[dict[str, Any]]:
-    """Airflow's figures by their own names: airflow.ti.finish,dag_id=a,state=success as airflow_ti_finish_total.
+    """Airflow's figures by their own names: airflow.ti.finish,dag_id=a as airflow_ti_finish_total.
 
     The receiver puts the whole name into the label `statsd`, tags and all.
     """
@@ -194,9 +194,7 @@ def alert_rules(
     left_out = set(off)
     kept = []
     for group in groups:
-        rules = [
-            copy.deepcopy(dict(rule)) for rule in group["rules"] if rule.get("alert") not in left_out
-        ]
+        rules = [copy.deepcopy(dict(rule)) for rule in group["rules"] if rule.get("alert") not in left_out]
         for rule in rules:
             wait = waits.get(rule.get("alert", ""), waits.get("*") if "alert" in rule else None)
             if wait is not None:
@@ -212,16 +210,20 @@ def alert_rules(
 def input_problems(values: Mapping[str, Any], alerts: Sequence[str]) -> list[str]:
     """What is wrong with the inputs of the role, each as `what: how to mend it`. Nothing of a secret."""
     problems = [
-        f"observability_allow names {entry}, which is no address or network: write it as 10.0.0.5 or 10.0.0.0/24"
+        f"observability_allow names {entry}, which is no address or network: write it as in 10.0.0.0/24"
         for entry in listed(values.get("observability_allow"))
         if not is_network(entry)
     ]
     waits = values.get("observability_alert_for")
     for name, wait in waits.items() if isinstance(waits, Mapping) else ():
         if name != "*" and name not in alerts:
-            problems.append(f"observability_alert_for names {name}, which is no alert: see docs/observability.md")
+            problems.append(
+                f"observability_alert_for names {name}, which is no alert: see docs/observability.md"
+            )
         if not DURATION.fullmatch(str(wait)):
-            problems.append(f"observability_alert_for has {wait!r} for {name}: write a time such as 90s, 10m or 1h")
+            problems.append(
+                f"observability_alert_for has {wait!r} for {name}: write a time such as 90s, 10m or 1h"
+            )
     problems += [
         f"observability_alerts_off names {name}, which is no alert: see docs/observability.md"
         for name in listed(values.get("observability_alerts_off"))
@@ -252,7 +254,9 @@ def web_problems(values: Mapping[str, Any]) -> list[str]:
     try:
         loopback = ipaddress.ip_address(listen).is_loopback
     except ValueError:
-        return [f"observability_listen is {listen!r}, which is no IP address: use 127.0.0.1, or a host's own address"]
+        return [
+            f"observability_listen is {listen!r}, which is no IP address: use 127.0.0.1, or the host's own"
+        ]
     tls = web.get("tls_server_config")
     by_certificate = isinstance(tls, Mapping) and tls.get("client_auth_type") in (
         "RequireAndVerifyClientCert",
@@ -260,8 +264,8 @@ def web_problems(values: Mapping[str, Any]) -> list[str]:
     )
     if not loopback and not web.get("basic_auth_users") and not by_certificate:
         problems.append(
-            "observability_listen opens Prometheus to the network without a login: give it basic_auth_users in "
-            "observability_web_config, or leave it on 127.0.0.1 and use an SSH tunnel"
+            "observability_listen opens Prometheus to the network without a login: give it basic_auth_users "
+            "in observability_web_config, or leave it on 127.0.0.1 and use an SSH tunnel"
         )
     users = web.get("basic_auth_users")
     for user, digest in users.items() if isinstance(users, Mapping) else ():
@@ -280,7 +284,9 @@ def alertmanager_problems(config: Any) -> list[str]:
         return []
     route = config.get("route")
     receivers = {
-        entry["name"] for entry in listed(config.get("receivers")) if isinstance(entry, Mapping) and "name" in entry
+        entry["name"]
+        for entry in listed(config.get("receivers"))
+        if isinstance(entry, Mapping) and "name" in entry
     }
     if not isinstance(route, Mapping) or not route.get("receiver"):
         return [f"{name} has no route with a receiver: give it one, as in {{route: {{receiver: NAME}}}}"]

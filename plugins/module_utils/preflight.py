@@ -25,8 +25,8 @@ The description is a dictionary::
                                            "rollback" in the playbooks for it, "lock_file", "lock_there",
                                            "providers": the names of those in it, without what all begin with,
                                            "needs": [(variable, class of a provider that it asks for)]},
-                               "figures": {"ports": {name: port} of what tells figures there, with observability,
-                                           "problems": what is wrong with the inputs of the role observability},
+                               "figures": {"ports": {name: port} of what tells figures, with observability,
+                                           "problems": what is wrong with its inputs},
                                "probe": what host_probe returned}}
 
 ``hosts`` holds the hosts of this run only. With ``--limit`` it lacks some, and what needs all is not judged.

@@ -57,8 +57,8 @@ def check_observability(cluster: dict[str, Any], problems: Problems) -> None:
     monitoring = cluster["roles"].get("observability", {"group": "", "hosts": []})
     if len(monitoring["hosts"]) > 1:
         problems.add(
-            f"The group {monitoring['group']} has {len(monitoring['hosts'])} hosts ({listing(monitoring['hosts'])}): "
-            "put one into it, as each would send every alert"
+            f"The group {monitoring['group']} has {len(monitoring['hosts'])} hosts "
+            f"({listing(monitoring['hosts'])}): put one into it, as each would send every alert"
         )
     for host, entry in cluster["hosts"].items():
         figures = entry.get("figures") or {}

@@ -1,9 +1,10 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Prometheus reads all that it should, the dashboards find data, and alerts fire for what is broken and clear.
+"""Prometheus reads all that it should, the dashboards find data, alerts fire for what is broken, and clear.
 
-Only where the lab has a host in the group `monitoring`. For the faults, let alerts wait for seconds: observability_alert_for.
+Only where the lab has a host in the group `monitoring`. For the faults, let alerts wait for seconds:
+observability_alert_for.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ DASHBOARDS = sorted((ROOT / "roles/observability/files/dashboards").glob("*.json
 # Queries that a healthy lab may have no data for, each with the reason.
 NO_DATA = {
     r"patroni_|etcd_": "one host keeps the metastore: no Patroni, no etcd",
-    r"redis_memory_max_bytes > 0": "a Redis without redis_cluster_maxmemory, as where nobody has looked at the memory",
-    r"airflow_task_|airflow_ti_finish|airflow_scheduler_scheduler_loop": "no task has ended within the time that is looked at",
+    r"redis_memory_max_bytes > 0": "a Redis whose memory has no limit",
+    r"airflow_task_|airflow_ti_finish|airflow_scheduler_scheduler_loop": "no task has run lately",
 }
 # A container has the clock and the memory of its machine.
 OF_THE_MACHINE = {"ClockNotKept", "MemoryShort", "DiskRunningOut", "DiskFullWithinADay"}
@@ -37,7 +38,7 @@ class Monitoring:
 
     def ask(self, path: str, port: int = 9090, **parameters: str) -> Any:
         url = f"http://127.0.0.1:{port}{path}?{urllib.parse.urlencode(parameters)}"
-        program = "import sys, urllib.request; sys.stdout.write(urllib.request.urlopen(sys.argv[1]).read().decode())"
+        program = "import sys, urllib.request as r; sys.stdout.write(r.urlopen(sys.argv[1]).read().decode())"
         return json.loads(self.host.check_output(shlex.join(["python3", "-c", program, url])))
 
     def query(self, expression: str) -> list[dict[str, Any]]:
@@ -60,7 +61,9 @@ def monitoring(lab: Lab) -> Monitoring:
 
 def test_all_targets_are_up(monitoring: Monitoring, lab: Lab) -> None:
     targets = monitoring.ask("/api/v1/targets")["data"]["activeTargets"]
-    assert {target["labels"]["instance"] for target in targets if target["labels"]["job"] == "node"} == {*lab.hosts}
+    assert {target["labels"]["instance"] for target in targets if target["labels"]["job"] == "node"} == {
+        *lab.hosts
+    }
 
     def down() -> list[str]:
         targets = monitoring.ask("/api/v1/targets")["data"]["activeTargets"]
@@ -90,17 +93,27 @@ def test_a_healthy_cluster_has_no_alert(monitoring: Monitoring) -> None:
     wait_until("no alert", lambda: {*monitoring.firing()} <= OF_THE_MACHINE, timeout=60)
 
 
-def test_nobody_else_reads_the_figures(lab: Lab, monitoring: Monitoring) -> None:
+@pytest.mark.usefixtures("monitoring")
+def test_nobody_else_reads_the_figures(lab: Lab) -> None:
     host = lab.hosts[0]
     asked = lab.run(
-        "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--noproxy", "*", f"http://{lab.address(host)}:9999/proxy?module=node"
+        "curl",
+        "-s",
+        "-o",
+        "/dev/null",
+        "-w",
+        "%{http_code}",
+        "--noproxy",
+        "*",
+        f"http://{lab.address(host)}:9999/proxy?module=node",
     )
     assert asked == "403"
     for port in (9090, 9093, 9100, 9121, 9187, 9113, 8089, 8405, 9103):
         assert "refused" in lab.run("bash", "-c", f"</dev/tcp/{lab.address(host)}/{port}", check=False), port
 
 
-def test_what_is_configured_here_may_do_little(lab: Lab, monitoring: Monitoring) -> None:
+@pytest.mark.usefixtures("monitoring")
+def test_what_is_configured_here_may_do_little(lab: Lab) -> None:
     units = "prometheus* airflow-figures* cluster-figures-*"
     for name in lab.hosts:
         host = lab.host(name)
@@ -111,7 +124,8 @@ def test_what_is_configured_here_may_do_little(lab: Lab, monitoring: Monitoring)
             assert float(re.search(r"([0-9.]+) [A-Z]+ ", said)[1]) <= 3.0, said  # type: ignore[index]
 
 
-def test_no_password_is_to_be_seen(lab: Lab, monitoring: Monitoring) -> None:
+@pytest.mark.usefixtures("monitoring")
+def test_no_password_is_to_be_seen(lab: Lab) -> None:
     for name in lab.group("redis_cluster"):
         host = lab.host(name)
         password = host.check_output(
@@ -147,8 +161,9 @@ FAULTS: dict[str, tuple[str, set[str], tuple[str, str]]] = {
 }
 
 
+@pytest.mark.usefixtures("long")
 @pytest.mark.parametrize("fault", FAULTS)
-def test_an_alert_fires_and_clears(monitoring: Monitoring, lab: Lab, long: None, fault: str) -> None:
+def test_an_alert_fires_and_clears(monitoring: Monitoring, lab: Lab, fault: str) -> None:
     group, alerts, (break_it, mend_it) = FAULTS[fault]
     host = lab.host(lab.group(group)[0])
     fires: Callable[[], bool] = lambda: alerts <= {*monitoring.firing()}  # noqa: E731

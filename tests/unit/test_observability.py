@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Prometheus is told to read is what it takes, and each alert fires for its fault and for no other's sake.
+"""What Prometheus is told to read is what it takes, and each alert fires for its fault alone.
 
 promtool and amtool are those of the distribution.
 """
@@ -51,9 +51,13 @@ ETCD = 'etcd_server_has_leader{instance="%s",job="etcd"}'
 UP = 'up{instance="%s",job="%s"}'
 # promtool's clock begins at 0: a heartbeat that stays at 0 grows old, one that steps with the clock does not.
 STANDS, BEATS = "0x600", "0+60x600"
-# Of each alert: series with which it fires, and series with which it does not. A value a minute; looked at after five hours.
+# Of each alert: series with which it fires, and series with which it does not. A value a minute; looked at
+# after five hours.
 CASES: dict[str, tuple[dict[str, str], ...]] = {
-    "HostDown": ({UP % ("w1", "node"): "0x600"}, {UP % ("w1", "node"): "1x600", UP % ("w1", "redis"): "0x600"}),
+    "HostDown": (
+        {UP % ("w1", "node"): "0x600"},
+        {UP % ("w1", "node"): "1x600", UP % ("w1", "redis"): "0x600"},
+    ),
     "ExporterDown": (
         {UP % ("w1", "node"): "1x600", UP % ("w1", "redis"): "0x600"},
         {UP % ("w1", "node"): "0x600", UP % ("w1", "redis"): "0x600"},
@@ -69,8 +73,14 @@ CASES: dict[str, tuple[dict[str, str], ...]] = {
     "DiskRunningOut": ({FREE: "5x600", SIZE: "100x600"}, {FREE: "50x600", SIZE: "100x600"}),
     "DiskFullWithinADay": ({FREE: "39-0.05x600", SIZE: "100x600"}, {FREE: "39-0.01x600", SIZE: "100x600"}),
     "MemoryShort": (
-        {'node_memory_MemAvailable_bytes{instance="w1"}': "5x600", 'node_memory_MemTotal_bytes{instance="w1"}': "100x600"},
-        {'node_memory_MemAvailable_bytes{instance="w1"}': "50x600", 'node_memory_MemTotal_bytes{instance="w1"}': "100x600"},
+        {
+            'node_memory_MemAvailable_bytes{instance="w1"}': "5x600",
+            'node_memory_MemTotal_bytes{instance="w1"}': "100x600",
+        },
+        {
+            'node_memory_MemAvailable_bytes{instance="w1"}': "50x600",
+            'node_memory_MemTotal_bytes{instance="w1"}': "100x600",
+        },
     ),
     "ClockOff": ({CLOCK: "10+60x600"}, {CLOCK: "1+60x600"}),
     "ClockNotKept": (
@@ -95,7 +105,10 @@ CASES: dict[str, tuple[dict[str, str], ...]] = {
     ),
     "NoDagProcessorHeartbeat": ({BEAT % "dag_processor": STANDS}, {BEAT % "dag_processor": BEATS}),
     "TriggererGone": ({BEAT % "triggerer": STANDS}, {BEAT % "triggerer": BEATS}),
-    "ApiServerDown": ({'airflowops_api_up{instance="m1"}': "0x600"}, {'airflowops_api_up{instance="m1"}': "1x600"}),
+    "ApiServerDown": (
+        {'airflowops_api_up{instance="m1"}': "0x600"},
+        {'airflowops_api_up{instance="m1"}': "1x600"},
+    ),
     "AirflowWithoutMetastore": (
         {'airflowops_component_healthy{instance="m1",component="metadatabase"}': "0x600"},
         {'airflowops_component_healthy{instance="m1",component="scheduler"}': "0x600"},
@@ -123,7 +136,10 @@ CASES: dict[str, tuple[dict[str, str], ...]] = {
         {DEPTH: "5x296 0x1 5x300", BUSY: "0x600"},
     ),
     "QueueWaits": ({DEPTH: "3x600"}, {DEPTH: "3x280 0x3 3x300"}),
-    "RedisDown": ({'redis_up{instance="r1",port="7000"}': "0x600"}, {'redis_up{instance="r1",port="7000"}': "1x600"}),
+    "RedisDown": (
+        {'redis_up{instance="r1",port="7000"}': "0x600"},
+        {'redis_up{instance="r1",port="7000"}': "1x600"},
+    ),
     "RedisClusterNotOk": (
         {'redis_up{instance="r1"}': "1x600", 'redis_cluster_state{instance="r1"}': "0x600"},
         {'redis_up{instance="r1"}': "0x600"},
@@ -158,8 +174,14 @@ CASES: dict[str, tuple[dict[str, str], ...]] = {
         },
     ),
     "RedisMemoryShort": (
-        {'redis_memory_used_bytes{instance="r1"}': "90x600", 'redis_memory_max_bytes{instance="r1"}': "100x600"},
-        {'redis_memory_used_bytes{instance="r1"}': "90x600", 'redis_memory_max_bytes{instance="r1"}': "0x600"},
+        {
+            'redis_memory_used_bytes{instance="r1"}': "90x600",
+            'redis_memory_max_bytes{instance="r1"}': "100x600",
+        },
+        {
+            'redis_memory_used_bytes{instance="r1"}': "90x600",
+            'redis_memory_max_bytes{instance="r1"}': "0x600",
+        },
     ),
     "MetastoreDown": ({'pg_up{instance="d1"}': "0x600"}, {'pg_up{instance="d1"}': "1x600"}),
     "NoPrimary": (
@@ -176,17 +198,37 @@ CASES: dict[str, tuple[dict[str, str], ...]] = {
         {'pg_replication_lag{instance="d2"}': "120x600", REPLICA % "d2": "0x600"},
     ),
     "MetastoreCopyMissing": (
-        {'airflowops_metastore_hosts{instance="d1"}': "3x600", REPLICA % "d1": "0x600", REPLICA % "d2": "1x600"},
+        {
+            'airflowops_metastore_hosts{instance="d1"}': "3x600",
+            REPLICA % "d1": "0x600",
+            REPLICA % "d2": "1x600",
+        },
         {'airflowops_metastore_hosts{instance="d1"}': "1x600", REPLICA % "d1": "0x600"},
     ),
     "MetastoreConnectionsShort": (
-        {'pg_stat_database_numbackends{instance="d1",datname="airflow"}': "95x600", 'pg_max_connections{instance="d1"}': "100x600"},
-        {'pg_stat_database_numbackends{instance="d1",datname="airflow"}': "40x600", 'pg_max_connections{instance="d1"}': "100x600"},
+        {
+            'pg_stat_database_numbackends{instance="d1",datname="airflow"}': "95x600",
+            'pg_max_connections{instance="d1"}': "100x600",
+        },
+        {
+            'pg_stat_database_numbackends{instance="d1",datname="airflow"}': "40x600",
+            'pg_max_connections{instance="d1"}': "100x600",
+        },
     ),
     "EtcdWithoutMajority": (
         {ETCD % "d1": "0x600", UP % ("d1", "etcd"): "1x600"},
-        {UP % ("d1", "etcd"): "0x600", UP % ("d2", "etcd"): "0x600", UP % ("d3", "etcd"): "1x600", ETCD % "d3": "1x600"},
-        {UP % ("d1", "etcd"): "0x600", UP % ("d2", "etcd"): "1x600", UP % ("d3", "etcd"): "1x600", ETCD % "d3": "1x600"},
+        {
+            UP % ("d1", "etcd"): "0x600",
+            UP % ("d2", "etcd"): "0x600",
+            UP % ("d3", "etcd"): "1x600",
+            ETCD % "d3": "1x600",
+        },
+        {
+            UP % ("d1", "etcd"): "0x600",
+            UP % ("d2", "etcd"): "1x600",
+            UP % ("d3", "etcd"): "1x600",
+            ETCD % "d3": "1x600",
+        },
     ),
     "BackupTooOld": (
         {'airflowops_backup_end_timestamp_seconds{instance="d1",type="any"}': f"-{2 * DAY}x600"},
@@ -216,16 +258,21 @@ CASES: dict[str, tuple[dict[str, str], ...]] = {
         {'alertmanager_notifications_failed_total{instance="x",integration="email"}': "0+5x600"},
         {'alertmanager_notifications_failed_total{instance="x",integration="email"}': "5x600"},
     ),
-}  # fmt: skip
+}
 # How many of the cases of an alert fire, where it is not the first alone.
-FIRING = {"CollectorBlind": 2, "NoWorkerOnQueue": 2, "RedisClusterNotOk": 2, "NoPrimary": 2, "EtcdWithoutMajority": 2,
-          "BackupTooOld": 2, "ConfigurationNotLoaded": 2}  # fmt: skip
+FIRING = {
+    "BackupTooOld": 2,
+    "CollectorBlind": 2,
+    "ConfigurationNotLoaded": 2,
+    "EtcdWithoutMajority": 2,
+    "NoPrimary": 2,
+    "NoWorkerOnQueue": 2,
+    "RedisClusterNotOk": 2,
+}
 
 
 def promtool(*arguments: str | Path) -> None:
-    done = subprocess.run(
-        ["promtool", *map(str, arguments)], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(["promtool", *map(str, arguments)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -285,7 +332,8 @@ PARTS = {
 }
 SETTINGS: dict[str, Any] = {
     "addresses": {"one": "10.0.0.1", "two": "10.0.0.2", "three": "fd00::3"},
-    "ports": {"node": 9100, "redis": 9121, "postgres": 9187, "nginx": 9113, "haproxy": 8405, "etcd": 2381, "airflow": 9103},
+    "ports": {"node": 9100, "redis": 9121, "postgres": 9187, "nginx": 9113, "haproxy": 8405, "etcd": 2381,
+              "airflow": 9103},
     "observability_port": 9999,
     "redis_cluster_ports": [7000, 7001],
     "redis_tls": False,
@@ -308,7 +356,8 @@ def found(**settings: Any) -> dict[str, Any]:
 def test_a_host_has_the_figures_of_its_parts() -> None:
     hosts = found()
     assert {*hosts["one"]["modules"]} == {
-        "node", "haproxy", "airflow", "redis_7000", "redis_7001", "postgres", "patroni", "etcd", "nginx", "flower",
+        "node", "haproxy", "airflow", "redis_7000", "redis_7001", "postgres", "patroni", "etcd", "nginx",
+        "flower",
     }  # fmt: skip
     assert {*hosts["two"]["modules"]} == {"node", "redis_7002"}
     assert hosts["two"]["modules"]["node"]["http"]["port"] == 9101
@@ -366,7 +415,11 @@ def relabelled(rules: list[dict[str, Any]], labels: dict[str, str]) -> dict[str,
 @pytest.mark.parametrize(
     ("family", "statsd", "expected"),
     [
-        ("gauge", "airflow.dag_processing.import_errors", {"__name__": "airflow_dag_processing_import_errors"}),
+        (
+            "gauge",
+            "airflow.dag_processing.import_errors",
+            {"__name__": "airflow_dag_processing_import_errors"},
+        ),
         (
             "gauge",
             "airflow.pool.open_slots,pool_name=default_pool",
@@ -381,7 +434,12 @@ def relabelled(rules: list[dict[str, Any]], labels: dict[str, str]) -> dict[str,
         (
             "latency",
             "airflow.task.duration,dag_id=a,task_id=b-percentile-95",
-            {"__name__": "airflow_task_duration_seconds", "dag_id": "a", "task_id": "b", "stat": "percentile-95"},
+            {
+                "__name__": "airflow_task_duration_seconds",
+                "dag_id": "a",
+                "task_id": "b",
+                "stat": "percentile-95",
+            },
         ),
         (
             "latency",
@@ -390,7 +448,9 @@ def relabelled(rules: list[dict[str, Any]], labels: dict[str, str]) -> dict[str,
         ),
     ],
 )
-def test_airflows_figures_get_their_names_and_labels(family: str, statsd: str, expected: dict[str, str]) -> None:
+def test_airflows_figures_get_their_names_and_labels(
+    family: str, statsd: str, expected: dict[str, str]
+) -> None:
     series = {"__name__": f"collectd_statsd_{family}", "statsd": statsd, "exported_instance": "m1"}
     assert relabelled(airflow_relabelling(), series) == expected
 
@@ -407,7 +467,9 @@ def test_lists_of_the_broker_are_queues() -> None:
 
 
 def test_alerts_as_the_inputs_want_them() -> None:
-    rules = alert_rules(GROUPS, {"*": "10s", "HostDown": "1h"}, ["MemoryShort"], [{"name": "own", "rules": []}])
+    rules = alert_rules(
+        GROUPS, {"*": "10s", "HostDown": "1h"}, ["MemoryShort"], [{"name": "own", "rules": []}]
+    )
     made = {rule["alert"]: rule for group in rules["groups"][:-1] for rule in group["rules"]}
     assert {*made} == {*RULES} - {"MemoryShort"}
     assert (made["HostDown"]["for"], made["NginxDown"]["for"]) == ("1h", "10s")
@@ -428,7 +490,10 @@ GOOD = {
 
 def test_good_inputs_have_no_problem() -> None:
     assert input_problems(GOOD, [*RULES]) == []
-    open_to_all = {"observability_listen": "0.0.0.0", "observability_web_config": {"basic_auth_users": {"ann": HASH}}}
+    open_to_all = {
+        "observability_listen": "0.0.0.0",
+        "observability_web_config": {"basic_auth_users": {"ann": HASH}},
+    }
     assert input_problems({**GOOD, **open_to_all}, [*RULES]) == []
 
 
@@ -478,15 +543,15 @@ def collector() -> Any:
 
 def test_a_certificate_and_its_end(tmp_path: Path) -> None:
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "10",
-         "-subj", "/CN=a", "-keyout", tmp_path / "key", "-out", tmp_path / "a.crt"],
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+         "-days", "10", "-subj", "/CN=a", "-keyout", tmp_path / "key", "-out", tmp_path / "a.crt"],
         check=True, capture_output=True,
     )  # fmt: skip
-    ((name, labels, end),) = collector().certificates([str(tmp_path / "a.crt"), str(tmp_path / "none")])
+    ((_name, labels, end),) = collector().certificates([str(tmp_path / "a.crt"), str(tmp_path / "none")])
     assert labels == {"path": str(tmp_path / "a.crt")}
-    assert abs(datetime.now(timezone.utc) + timedelta(days=10) - datetime.fromtimestamp(end, timezone.utc)) < timedelta(
-        minutes=5
-    )
+    assert abs(
+        datetime.now(timezone.utc) + timedelta(days=10) - datetime.fromtimestamp(end, timezone.utc)
+    ) < timedelta(minutes=5)
 
 
 def test_heartbeats_are_read_of_airflows_health() -> None:
@@ -506,20 +571,27 @@ def test_backups_of_each_kind_and_the_newest_of_all() -> None:
     def backup(kind: str, stop: int, **more: Any) -> dict[str, Any]:
         return {"type": kind, "timestamp": {"stop": stop}, "info": {"size": 7}, **more}
 
-    stanza = {"status": {"code": 0}, "backup": [backup("full", 1), backup("incr", 2), backup("incr", 3, error=True)]}
+    stanza = {
+        "status": {"code": 0},
+        "backup": [backup("full", 1), backup("incr", 2), backup("incr", 3, error=True)],
+    }
     ends = {
         labels["type"]: value
         for name, labels, value in collector().backups([stanza])
         if name == "airflowops_backup_end_timestamp_seconds"
     }
     assert ends == {"full": 1, "incr": 2, "any": 2}
-    assert collector().backups([{"status": {"code": 2}, "backup": []}]) == [("airflowops_backup_repository_ok", {}, 0.0)]
+    assert collector().backups([{"status": {"code": 2}, "backup": []}]) == [
+        ("airflowops_backup_repository_ok", {}, 0.0)
+    ]
 
 
-def test_what_it_writes_is_what_prometheus_reads(tmp_path: Path) -> None:
+def test_what_it_writes_is_what_prometheus_reads() -> None:
     module = collector()
     text = module.text([("airflowops_look_failed", {"part": 'a"\\\n'}, 1), ("airflowops_api_up", {}, 0)])
-    done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 

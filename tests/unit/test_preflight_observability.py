@@ -12,8 +12,9 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.preflight impor
 from test_preflight import MULTI_NODE, Cluster, make_cluster, only, see
 
 PORTS = {
-    "node": 9100, "redis": 9121, "postgres": 9187, "nginx": 9113, "nginx_status": 8089, "haproxy": 8405, "etcd": 2381,
-    "airflow": 9103, "statsd": 9125, "observability_port": 9999, "observability_prometheus_port": 9090,
+    "node": 9100, "redis": 9121, "postgres": 9187, "nginx": 9113, "nginx_status": 8089, "haproxy": 8405,
+    "etcd": 2381, "airflow": 9103, "statsd": 9125, "observability_port": 9999,
+    "observability_prometheus_port": 9090,
     "observability_alertmanager_port": 9093,
 }  # fmt: skip
 
@@ -32,14 +33,19 @@ def test_a_host_for_prometheus_is_good() -> None:
 
 
 def test_two_hosts_would_send_every_alert_twice() -> None:
-    assert "The group monitoring has 2 hosts (front1, monitor1): put one into it" in only(watched("monitor1", "front1"))
+    assert "The group monitoring has 2 hosts (front1, monitor1): put one into it" in only(
+        watched("monitor1", "front1")
+    )
 
 
 @pytest.mark.parametrize(
     ("port", "words"),
     [
         ({"observability_port": 9100}, "Port 9100 is used twice on"),
-        ({"nginx": 80}, "Port 80 is used twice on front1, nginx_lb_http_port and observability_exporter_ports.nginx"),
+        (
+            {"nginx": 80},
+            "Port 80 is used twice on front1, nginx_lb_http_port and observability_exporter_ports.nginx",
+        ),
         ({"redis": 7000}, "Port 7000 is used twice on redis1, redis2, redis3"),
         ({"observability_prometheus_port": 9093}, "Port 9093 is used twice on monitor1"),
     ],
@@ -50,7 +56,13 @@ def test_a_port_asked_for_twice(port: dict[str, int], words: str) -> None:
 
 @pytest.mark.parametrize(
     "port",
-    [{"nginx": 7000}, {"statsd": 9999}, {"observability_prometheus_port": 80}, {"etcd": 8080}, {"haproxy": 7000}],
+    [
+        {"nginx": 7000},
+        {"statsd": 9999},
+        {"observability_prometheus_port": 80},
+        {"etcd": 8080},
+        {"haproxy": 7000},
+    ],
 )
 def test_ports_of_other_hosts_or_of_udp_do_not_count(port: dict[str, int]) -> None:
     assert find_problems(watched(**port)) == []
@@ -65,13 +77,20 @@ def test_a_port_taken_by_another_service() -> None:
     cluster = watched()
     see(cluster, "listening", [{"port": 9100, "process": "other", "unit": "other.service"}], "redis1")
     assert "Port 9100 of observability_exporter_ports.node is taken on redis1 by other" in only(cluster)
-    see(cluster, "listening", [{"port": 9100, "process": "p", "unit": "prometheus-node-exporter.service"}], "redis1")
+    see(
+        cluster,
+        "listening",
+        [{"port": 9100, "process": "p", "unit": "prometheus-node-exporter.service"}],
+        "redis1",
+    )
     assert find_problems(cluster) == []
 
 
 def test_problems_of_the_inputs_are_told_once() -> None:
     problem = "observability_allow names x, which is no address or network: write it as 10.0.0.5"
-    assert "names x, which is no address or network on all 11 hosts: write it" in only(watched(problems=(problem,)))
+    assert "names x, which is no address or network on all 11 hosts: write it" in only(
+        watched(problems=(problem,))
+    )
 
 
 def test_enterprise_linux_has_no_exporters() -> None:

@@ -12,7 +12,6 @@ What could not be looked at is itself a figure: airflowops_look_failed.
 from __future__ import annotations
 
 import json
-import os
 import re
 import ssl
 import subprocess
@@ -49,7 +48,11 @@ def certificates(paths: Iterable[str]) -> list[Figure]:
         ends = []
         for block in re.findall(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", pem, re.DOTALL):
             done = subprocess.run(
-                ["openssl", "x509", "-noout", "-enddate"], input=block, capture_output=True, text=True, check=True
+                ["openssl", "x509", "-noout", "-enddate"],
+                input=block,
+                capture_output=True,
+                text=True,
+                check=True,
             )
             ends.append(ssl.cert_time_to_seconds(done.stdout.strip().partition("=")[2]))
         if not ends:
@@ -78,7 +81,9 @@ def components(health: dict[str, Any]) -> list[Figure]:
         # A kind of part that was never started has no status.
         if entry.get("status") is None:
             continue
-        found.append(("airflowops_component_healthy", {"component": name}, float(entry["status"] == "healthy")))
+        found.append(
+            ("airflowops_component_healthy", {"component": name}, float(entry["status"] == "healthy"))
+        )
         for key, value in entry.items():
             if key.startswith("latest_") and key.endswith("_heartbeat") and value:
                 moment = datetime.fromisoformat(value.replace("Z", "+00:00")).timestamp()
@@ -98,7 +103,9 @@ def backups(stanzas: list[dict[str, Any]]) -> list[Figure]:
             if not backup.get("error"):
                 newest[backup["type"]] = newest["any"] = backup
         for kind, backup in newest.items():
-            found.append(("airflowops_backup_end_timestamp_seconds", {"type": kind}, backup["timestamp"]["stop"]))
+            found.append(
+                ("airflowops_backup_end_timestamp_seconds", {"type": kind}, backup["timestamp"]["stop"])
+            )
             found.append(("airflowops_backup_size_bytes", {"type": kind}, backup["info"]["size"]))
     return found
 
@@ -140,8 +147,8 @@ def write(path: Path, content: str) -> None:
     """Whole or not at all."""
     with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         file.write(content)
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, path)
+    Path(file.name).chmod(0o644)
+    Path(file.name).replace(path)
 
 
 def main(kind: str, config: str, directory: str) -> None:
