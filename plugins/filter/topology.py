@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import json
 import socket
 from typing import Any, Mapping, Sequence
@@ -88,6 +90,11 @@ def redis_command(arguments: Sequence[str]) -> str:
     for argument in encoded:
         wire += b"$%d\r\n%s\r\n" % (len(argument), argument)
     return wire.hex()
+
+
+def redis_monitor_password(password: str) -> str:
+    """What the user logs in with who reads the figures of Redis. The administrator's does not show in it."""
+    return hmac.new(password.encode(), b"airflowops.cluster monitor", hashlib.sha256).hexdigest()
 
 
 def systemd_quote(value: Any, unit: bool = False) -> str:
@@ -176,6 +183,7 @@ class FilterModule:
                 path_digest,
                 redis_quote,
                 redis_command,
+                redis_monitor_password,
                 systemd_quote,
                 service_units,
                 unit_list,

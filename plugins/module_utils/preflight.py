@@ -26,6 +26,8 @@ The description is a dictionary::
                                            "rollback" in the playbooks for it, "lock_file", "lock_there",
                                            "providers": the names of those in it, without what all begin with,
                                            "needs": [(variable, class of a provider that it asks for)]},
+                               "figures": {"ports": {name: port} of what tells figures, with observability,
+                                           "problems": what is wrong with its inputs},
                                "probe": what host_probe returned}}
 
 ``hosts`` holds the hosts of this run only. With ``--limit`` it lacks some, and what needs all is not judged.
@@ -58,6 +60,11 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_metas
     check_metastore,
     uses_own_metastore,
     uses_patroni,
+)
+from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_observability import (
+    OBSERVABILITY_PORTS,
+    check_observability,
+    figure_ports,
 )
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_options import check_options
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_release import check_release
@@ -94,6 +101,7 @@ PREFIXES = (
     "service_endpoints_",
     "firewall_",
     "logs_",
+    "observability_",
     "preflight_",
 )
 # Prefixes too common to be ours alone: only names next to one of our variables are taken for typos.
@@ -118,6 +126,8 @@ OUR_UNITS = (
     "haproxy*",
     "service-endpoints*",
     "nginx*",
+    "prometheus*",
+    "collectd*",
 )
 
 MUST_HAVE_HOSTS = ("airflow_master", "airflow_worker")
@@ -143,6 +153,7 @@ PORTS = {
 # Variables whose types are judged together with what they mean, in plainer words.
 JUDGED_BY_MEANING = {
     *PORTS,
+    *OBSERVABILITY_PORTS,
     *SECRETS,
     "cluster_address",
     "redis_cluster_ports",
@@ -331,6 +342,8 @@ def planned_ports(cluster: dict[str, Any], host: str, problems: Problems) -> lis
             and (name != HTTPS_PORT or uses_https(cluster, host))
         ):
             ports += checked_port(name, values.get(name), host, problems)
+    for name, value in figure_ports(cluster, host).items():
+        ports += checked_port(name, value, host, problems)
     return ports
 
 
@@ -482,6 +495,7 @@ CHECKS: tuple[Callable[[dict[str, Any], Problems], Any], ...] = (
     check_options,
     check_metastore,
     check_front,
+    check_observability,
     lambda cluster, problems: check_queues(cluster, check_workers(cluster, problems), problems),
     check_ports,
     check_firewall,
