@@ -11,8 +11,9 @@ The description is a dictionary::
     ports:      {variable: port, or list of ports} of the host whose openings are wanted
     ssh_ports:  [ports at which SSH listens there]
     floating:   whether the hosts of nginx share an address (VRRP)
-    networks:   {"ssh_sources": [...], "clients": [...]}, in CIDR notation
-    extra:      firewall_extra, of which `sources` may name hosts and groups
+    networks:   {"ssh_sources": [...], "clients": [...], "figure_readers": [...]}, in CIDR notation or names of hosts
+                and groups
+    extra:      firewall_extra, of which `sources` may be names as well
     groups:     {group: [hosts]}, every group of the inventory
 """
 
@@ -37,8 +38,8 @@ class Way(NamedTuple):
     why: str
 
 
-# All that listens for other hosts. `airflow` stands for the hosts of masters, workers and Flower. What is not
-# here is asked on loopback only. docs/configuration.md says the same for people.
+# All that listens for other hosts. `airflow` stands for the hosts of masters, workers and Flower, `figures` for
+# those with exporters. What is not here is asked on loopback only. docs/configuration.md says the same for people.
 WAYS = (
     Way("redis_cluster", "redis_cluster_ports", ("airflow", "redis_cluster"), "Redis"),
     Way("redis_cluster", "redis_cluster_bus_ports", ("redis_cluster",), "Redis, the nodes among themselves"),
@@ -58,6 +59,7 @@ WAYS = (
     Way("airflow", "airflow_release_port", ("airflow",), "Airflow's release, while it is handed on"),
     Way("flower", "flower_port", ("nginx_lb",), "Flower"),
     Way("nginx_lb", "nginx_lb_ports", ("clients",), "nginx"),
+    Way("figures", "observability_port", ("figure_readers",), "figures"),
 )
 
 

@@ -42,6 +42,7 @@ PORTS = {
     "airflow_release_port": 18793,
     "flower_port": 5555,
     "nginx_lb_ports": [80, 443],
+    "observability_port": 9999,
 }
 
 
@@ -52,7 +53,11 @@ def description(**changes: Any) -> dict[str, Any]:
         "ports": PORTS,
         "ssh_ports": [22],
         "floating": False,
-        "networks": {"ssh_sources": ["0.0.0.0/0", "::/0"], "clients": ["0.0.0.0/0", "::/0"]},
+        "networks": {
+            "ssh_sources": ["0.0.0.0/0", "::/0"],
+            "clients": ["0.0.0.0/0", "::/0"],
+            "figure_readers": ["monitor1", "198.51.100.0/24"],
+        },
         "extra": [],
         "groups": {},
     }
@@ -100,6 +105,13 @@ def test_each_port_is_open_to_those_that_need_it() -> None:
     assert let_in("front1", cluster) == {22: {"*"}, 80: {"*"}, 443: {"*"}, 5555: {"front1"}, 18793: AIRFLOW}
 
 
+def test_figures_are_read_by_prometheus_alone() -> None:
+    cluster = description(roles={**ROLES, "figures": ["redis1"]})
+    (monitor,) = cluster["addresses"]["monitor1"]
+    assert let_in("redis1", cluster)[9999] == {monitor, "198.51.100.0/24"}
+    assert 9999 not in let_in("master1", cluster)
+
+
 def test_three_metastores_reach_each_other() -> None:
     members = {"pg1", "pg2", "pg3", "pg4"}
     cluster = description(roles={**ROLES, "postgres_metastore": sorted(members)}, etcd=["pg1", "pg2", "pg3"])
@@ -117,9 +129,9 @@ def test_what_listens_on_loopback_only_is_open_to_nobody() -> None:
     documented = set()
     for line in table.splitlines()[2:]:
         cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if cells[3] not in ("itself", "loopback only"):
+        if not cells[3].startswith(("itself", "loopback only")):
             documented |= {int(number) for number in re.findall(r"\d+", cells[0])}
-    wide = {**ROLES, "postgres_metastore": ["pg1", "pg2", "pg3"]}
+    wide = {**ROLES, "postgres_metastore": ["pg1", "pg2", "pg3"], "figures": ["redis1"]}
     cluster = description(roles=wide, etcd=["pg1", "pg2", "pg3"])
     opened = {port for host in cluster["addresses"] for port in let_in(host, cluster)}
     assert opened == documented
