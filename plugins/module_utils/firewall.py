@@ -11,8 +11,8 @@ The description is a dictionary::
     ports:      {variable: port, or list of ports} of the host whose openings are wanted
     ssh_ports:  [ports at which SSH listens there]
     floating:   whether the hosts of nginx share an address (VRRP)
-    networks:   {"ssh_sources": [...], "clients": [...], "figure_readers": [...]}, in CIDR notation or names of hosts
-                and groups
+    networks:   {"ssh_sources": [...], "clients": [...], "figure_readers": [...]}, in CIDR notation, or
+                names of hosts and groups
     extra:      firewall_extra, of which `sources` may be names as well
     groups:     {group: [hosts]}, every group of the inventory
 """
@@ -38,8 +38,8 @@ class Way(NamedTuple):
     why: str
 
 
-# All that listens for other hosts. `airflow` stands for the hosts of masters, workers and Flower, `figures` for
-# those with exporters. What is not here is asked on loopback only. docs/configuration.md says the same for people.
+# All that listens for other hosts. `airflow` stands for the hosts of masters, workers and Flower, `figures`
+# for those with exporters. What is not here is asked on loopback only. For people: docs/configuration.md.
 WAYS = (
     Way("redis_cluster", "redis_cluster_ports", ("airflow", "redis_cluster"), "Redis"),
     Way("redis_cluster", "redis_cluster_bus_ports", ("redis_cluster",), "Redis, the nodes among themselves"),

@@ -108,7 +108,7 @@ def test_each_port_is_open_to_those_that_need_it() -> None:
 def test_figures_are_read_by_prometheus_alone() -> None:
     cluster = description(roles={**ROLES, "figures": ["redis1"]})
     (monitor,) = cluster["addresses"]["monitor1"]
-    assert let_in("redis1", cluster)[9999] == {monitor, "198.51.100.0/24"}
+    assert let_in("redis1", cluster)[9999] == {f"{monitor}/32", "198.51.100.0/24"}
     assert 9999 not in let_in("master1", cluster)
 
 
