@@ -332,7 +332,7 @@ def test_the_picture_of_the_docs(lab: Lab, tmp_path: Path) -> None:
         health(lab, tmp_path, "-e", f"health_page={page_file}")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        page = browser.new_page(viewport={"width": 1200, "height": 900})
+        page = browser.new_page(viewport={"width": 1200, "height": 1060})
         page.goto(page_file.as_uri())
-        page.screenshot(path=ROOT / "docs/images/health.png", full_page=True)
+        page.screenshot(path=ROOT / "docs/images/health.png")
         browser.close()
