@@ -159,7 +159,8 @@ FAULTS = {
     "clock": Fault(MASTER, "true", "true", ("hosts", ""), "timedatectl"),
     "import-error": Fault(
         MASTER,
-        f"echo 'import no_such_module_of_anybody' > {BROKEN_DAG}",
+        # Airflow passes over files that do not speak of it.
+        f"echo 'import no_such_module_of_anybody  # a DAG of airflow' > {BROKEN_DAG}",
         f"rm {BROKEN_DAG}",
         ("dags", ""),
         "dags_deploy.yml",
