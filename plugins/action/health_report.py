@@ -78,7 +78,7 @@ def why(look: Mapping[str, Any]) -> str:
         lines = [line.strip() for line in str(text or "").splitlines() if line.strip()]
         lines = [line for line in lines if not line.startswith("Shared connection to")]
         if lines:
-            return lines[-1]
+            return lines[-1][max(0, lines[-1].find("ssh: ")) :]
     return ""
 
 

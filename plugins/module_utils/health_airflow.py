@@ -22,7 +22,7 @@ def asked(scene: Scene) -> dict[str, Any] | None:
     for host in scene.expected["masters"]:
         answer = scene.observed.get(host, {}).get("airflow") or {}
         if answer.get("answers"):
-            return dict(answer)
+            return {**answer, "asked": host}
     return None
 
 
@@ -142,6 +142,10 @@ def no_answer(scene: Scene) -> None:
     scene.report.unknown("airflow", "heartbeats", cause.because)
 
 
+def clock_offset(scene: Scene, host: str) -> float:
+    return float(scene.look(host).get("clock_offset") or 0.0)
+
+
 def heartbeats(scene: Scene, answer: dict[str, Any]) -> None:
     """Of every master, not of the latest one alone."""
     if "jobs" in answer["errors"]:
@@ -153,8 +157,10 @@ def heartbeats(scene: Scene, answer: dict[str, Any]) -> None:
         for name, (unit, kind, _url) in MASTER_PARTS.items():
             if not kind or scene.down("part", host, name) or not scene.seen(host):
                 continue
+            # Written by one clock and judged by another: what is wrong with them is a finding of its own.
+            doubt = clock_offset(scene, host) - clock_offset(scene, answer["asked"])
             ages = [
-                job["heartbeat_age"]
+                job["heartbeat_age"] + doubt
                 for job in answer["jobs"]
                 if job["type"] == kind and (same_host(job["host"], fqdn) or same_host(job["host"], host))
             ]

@@ -124,7 +124,7 @@ def hosts(scene: Scene) -> None:
                 "hosts",
                 "does not answer",
                 scene.observed.get(name, {}).get("reason") or "no connection over SSH",
-                "see to its power and network; until it is back, `--limit '!"
+                "see to its power, its network and its SSH; until it is back, `--limit '!"
                 + name
                 + "'` lets other playbooks "
                 "run without it",

@@ -92,9 +92,9 @@ svg .arrow { fill: #8c959f; }
 def page(report: Mapping[str, Any]) -> str:
     body = [
         header(report),
+        *findings(report),
         "<h2>What is where</h2>",
         f'<div class="picture">{picture(report)}</div>',
-        *findings(report),
         *components(report),
         *queues(report),
         *machines(report),

@@ -159,7 +159,8 @@ FAULTS = {
     "clock": Fault(MASTER, "true", "true", ("hosts", ""), "timedatectl"),
     "import-error": Fault(
         MASTER,
-        f"echo 'import no_such_module_of_anybody' > {BROKEN_DAG}",
+        # Airflow passes over files that do not speak of it.
+        f"echo 'import no_such_module_of_anybody  # a DAG of airflow' > {BROKEN_DAG}",
         f"rm {BROKEN_DAG}",
         ("dags", ""),
         "dags_deploy.yml",
@@ -332,7 +333,7 @@ def test_the_picture_of_the_docs(lab: Lab, tmp_path: Path) -> None:
         health(lab, tmp_path, "-e", f"health_page={page_file}")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        page = browser.new_page(viewport={"width": 1200, "height": 900})
+        page = browser.new_page(viewport={"width": 1200, "height": 1060})
         page.goto(page_file.as_uri())
-        page.screenshot(path=ROOT / "docs/images/health.png", full_page=True)
+        page.screenshot(path=ROOT / "docs/images/health.png")
         browser.close()

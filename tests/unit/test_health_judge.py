@@ -703,6 +703,15 @@ def test_the_controllers_clock_is_blamed_where_all_differ_alike() -> None:
     assert "controller" in report["findings"][0]["what"]
 
 
+def test_a_wrong_clock_makes_no_heartbeat_old() -> None:
+    world = World()
+    world["master1"]["clock_offset"] = 100.0
+    for job in world.observed["master1"]["airflow"]["jobs"]:
+        if job["host"].startswith("master2"):
+            job["heartbeat_age"] += 100.0
+    assert told(world.judged()) == [("hosts", "master1", "")]
+
+
 def test_a_backup_that_nobody_verified_is_a_warning_once_it_is_old_enough() -> None:
     world = World()
     backups = world["db1"]["backups"]["backups"]
