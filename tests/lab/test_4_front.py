@@ -126,6 +126,12 @@ def test_cookies_are_for_https_alone(lab: Lab) -> None:
     assert "; secure" in ask(lab, "/auth/login/").headers["set-cookie"].lower()
 
 
+def test_pages_are_not_compressed(lab: Lab) -> None:
+    for path in ("/", "/auth/login/"):
+        headers = ask(lab, path, **{"Accept-Encoding": "gzip"}).headers
+        assert "content-encoding" not in {name.lower() for name in headers}
+
+
 @pytest.mark.parametrize(
     "path",
     [
