@@ -46,7 +46,7 @@ FREE = 'node_filesystem_avail_bytes{instance="w1",mountpoint="/",fstype="ext4"}'
 SIZE = 'node_filesystem_size_bytes{instance="w1",mountpoint="/",fstype="ext4"}'
 FAILED = 'node_systemd_unit_state{instance="h1",name="%s",state="failed"}'
 CLOCK = 'node_time_seconds{instance="w1"}'
-REPLICA = 'pg_replication_is_replica{instance="%s"}'
+REPLICA = 'airflowops_metastore_is_replica{instance="%s"}'
 ETCD = 'etcd_server_has_leader{instance="%s",job="etcd"}'
 UP = 'up{instance="%s",job="%s"}'
 # promtool's clock begins at 0: a heartbeat that stays at 0 grows old, one that steps with the clock does not.
@@ -194,8 +194,8 @@ CASES: dict[str, tuple[dict[str, str], ...]] = {
         {REPLICA % "d1": "0x600", REPLICA % "d2": "1x600"},
     ),
     "ReplicationLag": (
-        {'pg_replication_lag{instance="d2"}': "120x600", REPLICA % "d2": "1x600"},
-        {'pg_replication_lag{instance="d2"}': "120x600", REPLICA % "d2": "0x600"},
+        {'airflowops_metastore_lag_seconds{instance="d2"}': "120x600", REPLICA % "d2": "1x600"},
+        {'airflowops_metastore_lag_seconds{instance="d2"}': "120x600", REPLICA % "d2": "0x600"},
     ),
     "MetastoreCopyMissing": (
         {
