@@ -167,7 +167,7 @@ def airflow_relabelling() -> list[dict[str, Any]]:
     )  # fmt: skip
     for family, suffix in ((COUNTERS, "_total"), (GAUGES, ""), (TIMERS, "_seconds")):
         for parts in range(1, MOST_PARTS + 1):
-            name = r"\.".join([r"([^.,]+?)"] * parts)
+            name = r"\.".join([r"([a-zA-Z0-9_]+?)"] * parts)
             rules.append(
                 {
                     "source_labels": ["__name__", "statsd"],
@@ -176,6 +176,8 @@ def airflow_relabelling() -> list[dict[str, Any]]:
                     "replacement": "airflow_" + "_".join(f"${{{n}}}" for n in range(1, parts + 1)) + suffix,
                 }
             )
+    # Whose name Prometheus would not take, such as dagrun.dependency-check, and nothing else with it.
+    rules.append({"source_labels": ["__name__"], "regex": "collectd_statsd_.*", "action": "drop"})
     rules.append({"regex": "statsd|exported_instance", "action": "labeldrop"})
     return rules
 
