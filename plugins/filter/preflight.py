@@ -80,12 +80,12 @@ def front_facts(
     address = urlsplit(str(url or ""))
     https = address.scheme == "https"
     names = [name for name in (address.hostname or "", flower_host or "") if name]
-    texts = [as_text(text) or "" for text in (certificate, private_key)]
+    given = {"certificate": as_text(certificate) or "", "private_key": as_text(private_key) or ""}
     named = [name for name in names if not is_address(name)] if https or floating else []
     return {
         "https": https,
-        "given": [name for name, text in zip(("certificate", "private_key"), texts) if text],
-        "certificate": certificate_problems(*texts, names) if https and all(texts) else [],
+        "given": [name for name, text in given.items() if text],
+        "certificate": certificate_problems(**given, names=names) if https and all(given.values()) else [],
         "names": named,
         "unresolved": [name for name in named if not resolves(name)],
     }

@@ -194,8 +194,8 @@ def networks_named(name: str, description: Mapping[str, Any]) -> list[Network]:
 
 def network_elements(networks: Iterable[Network], family: int) -> list[str]:
     """Without those that lie in others: nftables refuses what overlaps."""
-    merged = ipaddress.collapse_addresses(network for network in networks if network.version == family)
-    return [str(network) for network in merged]
+    of_family: Any = [network for network in networks if network.version == family]
+    return [str(network) for network in ipaddress.collapse_addresses(of_family)]
 
 
 # --- What is wrong with what was given

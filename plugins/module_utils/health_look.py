@@ -396,7 +396,7 @@ def parse_certificate(text: str) -> dict[str, Any]:
 
 def nginx_certificates(directory: str = "/etc/nginx") -> list[str]:
     """The files that nginx' configuration names as certificates."""
-    paths = set()
+    paths: set[str] = set()
     for path in [*Path(directory).glob("nginx.conf"), *Path(directory).glob("*.d/*.conf")]:
         found = NGINX_CERTIFICATE.findall(read_text(path))
         paths.update(name.strip("\"' ") for name in found)

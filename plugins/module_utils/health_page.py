@@ -288,7 +288,7 @@ def picture(report: Mapping[str, Any]) -> str:
     width = LANE + MARGIN * 2 + ACROSS * BOX + (ACROSS - 1) * GAP
     shapes: list[str] = []
     middles: dict[str, float] = {}
-    top = 4
+    top: float = 4
     for tier, (title, roles, _components) in TIERS.items():
         hosts = [host for host in report["hosts"] if {*host["roles"]} & {*roles}]
         if not hosts:

@@ -19,6 +19,11 @@ OTHERS = {"ufw": "ufw disable", "firewalld": "systemctl disable --now firewalld"
 NETWORKS = ("firewall_ssh_sources", "firewall_clients", "firewall_addresses")
 
 
+def list_of(value: Any) -> list[Any]:
+    """The value, if it is a list: what is none is told elsewhere."""
+    return value if isinstance(value, list) else []
+
+
 def check_firewall(cluster: dict[str, Any], problems: Problems) -> None:
     groups = cluster["inventory_groups"]
     names = {*groups, *(host for hosts in groups.values() for host in hosts)}
@@ -28,11 +33,11 @@ def check_firewall(cluster: dict[str, Any], problems: Problems) -> None:
             continue
         probe = entry.get("probe") or {}
         for name in NETWORKS:
-            for text in given.get(name) if isinstance(given.get(name), list) else ():
+            for text in list_of(given.get(name)):
                 problem = network_problem(text)
                 if problem:
                     problems.add(f"{name} on {{hosts}} has {problem}", host)
-        for extra in given.get("firewall_extra") if isinstance(given.get("firewall_extra"), list) else ():
+        for extra in list_of(given.get("firewall_extra")):
             problem = extra_problem(extra, names)
             if problem:
                 problems.add(f"firewall_extra on {{hosts}} has {problem}", host)

@@ -8,7 +8,9 @@ from __future__ import annotations
 import base64
 import datetime
 import json
+import os
 import re
+import subprocess
 from typing import Any, Iterable, Iterator, Mapping
 from urllib.parse import quote, quote_plus, urlsplit
 
@@ -26,6 +28,8 @@ SHORTEST_OF_THOSE = 8
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 # 2026-11-28 05:40:12 of PostgreSQL and pgBackRest; 2026/11/28 05:40:12 of nginx' errors; its requests have
 # [28/Nov/2026:05:40:12 +0000].
+# Seconds that a command may take.
+COMMAND_SECONDS = 60
 DASHED = re.compile(rb"^\W{0,2}(\d{4})[-/](\d\d)[-/](\d\d)[T ](\d\d):(\d\d):(\d\d)")
 BY_NGINX = re.compile(rb"\[(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)\]")
 # What has the form of a secret, whosever it is.
@@ -164,7 +168,8 @@ def time_of(line: bytes) -> float | None:
     match = DASHED.match(line)
     if match:
         # As the host's clock on the wall says it.
-        return datetime.datetime(*map(int, match.groups())).timestamp()
+        year, month, day, hour, minute, second = map(int, match.groups())
+        return datetime.datetime(year, month, day, hour, minute, second).timestamp()
     match = BY_NGINX.search(line[:300])
     if match:
         day, month, year, hour, minute, second, sign, hours, minutes = match.groups()
@@ -215,3 +220,23 @@ class Tail:
         if not self.cut:
             return bytes(self.data)
         return b"[%d bytes before this were left out: logs_max_mib]\n" % self.cut + bytes(self.data)
+
+
+def output(argv: list[str], tail: Tail, environment: dict[str, str] | None = None) -> bytes:
+    """What a command says. One that takes too long or is not there says so."""
+    try:
+        with subprocess.Popen(
+            ["timeout", str(COMMAND_SECONDS), *argv],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd="/",
+            env={**os.environ, "LC_ALL": "C.UTF-8", "SYSTEMD_COLORS": "0", **(environment or {})},
+        ) as process:
+            while process.stdout and (chunk := process.stdout.read(65536)):
+                tail.add(chunk)
+        if process.returncode:
+            tail.add(b"[ended with %d]\n" % process.returncode)
+    except OSError as error:
+        tail.add(f"[{error}]\n".encode())
+    return tail.value()

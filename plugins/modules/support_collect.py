@@ -129,7 +129,6 @@ contents:
 import base64
 import gzip
 import io
-import os
 import socket
 import subprocess
 import tarfile
@@ -143,10 +142,10 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.quiet_module im
 from ansible_collections.airflowops.cluster.plugins.module_utils.support_bundle import (
     Tail,
     in_range,
+    output,
     words_of_time,
 )
 
-COMMAND_SECONDS = 60
 ANSWER_SECONDS = 5
 # No source takes more than this part of what may be taken, so that a noisy one leaves room for the others.
 SHARE = 4
@@ -189,27 +188,6 @@ def seconds(text: str, name: str) -> int:
             """date(1) in quotes of their own, -e "logs_since='2 days ago'"."""
         )
     return int(done.stdout)
-
-
-def output(argv: list[str], tail: Tail, environment: dict[str, str] | None = None) -> bytes:
-    """What a command says. One that takes too long or is not there says so."""
-    try:
-        with subprocess.Popen(
-            ["timeout", str(COMMAND_SECONDS), *argv],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            cwd="/",
-            env={**os.environ, "LC_ALL": "C.UTF-8", "SYSTEMD_COLORS": "0", **(environment or {})},
-        ) as process:
-            assert process.stdout
-            while chunk := process.stdout.read(65536):
-                tail.add(chunk)
-        if process.returncode:
-            tail.add(b"[ended with %d]\n" % process.returncode)
-    except OSError as error:
-        tail.add(f"[{error}]\n".encode())
-    return tail.value()
 
 
 def matching(pattern: str) -> list[Path]:

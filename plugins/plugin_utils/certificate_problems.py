@@ -10,8 +10,13 @@ import re
 from datetime import datetime, timezone
 from typing import Any, Iterable
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+try:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
+    HAS_CRYPTOGRAPHY = True
+except ImportError:
+    HAS_CRYPTOGRAPHY = False
 
 PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
@@ -24,6 +29,10 @@ def certificate_problems(
     certificate: in PEM, the host's own first, then those of the authorities between.
     names: the names and addresses that clients use.
     """
+    if not HAS_CRYPTOGRAPHY:
+        return [
+            "cannot be looked at: install the Python package cryptography beside Ansible on the controller"
+        ]
     try:
         chain = [x509.load_pem_x509_certificate(text.encode()) for text in PEM.findall(certificate)]
     except ValueError:
