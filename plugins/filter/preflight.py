@@ -85,7 +85,9 @@ def front_facts(
     return {
         "https": https,
         "given": [name for name, text in given.items() if text],
-        "certificate": certificate_problems(**given, names=names) if https and all(given.values()) else [],
+        "certificate": certificate_problems(given["certificate"], given["private_key"], names)
+        if https and all(given.values())
+        else [],
         "names": named,
         "unresolved": [name for name in named if not resolves(name)],
     }

@@ -168,8 +168,7 @@ def time_of(line: bytes) -> float | None:
     match = DASHED.match(line)
     if match:
         # As the host's clock on the wall says it.
-        year, month, day, hour, minute, second = map(int, match.groups())
-        return datetime.datetime(year, month, day, hour, minute, second).timestamp()
+        return datetime.datetime.strptime(b" ".join(match.groups()).decode(), "%Y %m %d %H %M %S").timestamp()
     match = BY_NGINX.search(line[:300])
     if match:
         day, month, year, hour, minute, second, sign, hours, minutes = match.groups()
