@@ -122,8 +122,8 @@ def test_what_is_configured_here_may_do_little(lab: Lab) -> None:
     names = "prometheus* airflow-figures* cluster-figures-*"
     for name in lab.hosts:
         said = lab.host(name).check_output(
-            f"for unit in $(systemctl list-unit-files --plain --no-legend --type=service {names} | cut -d' ' -f1);"
-            " do systemd-analyze security --no-pager $unit | tail -1; done"
+            f"for unit in $(systemctl list-unit-files --plain --no-legend --type=service {names}"
+            " | cut -d' ' -f1); do systemd-analyze security --no-pager $unit | tail -1; done"
         )
         exposed = {unit: float(level) for unit, level in re.findall(r"level for (\S+): ([0-9.]+)", said)}
         assert {"prometheus-node-exporter.service", "cluster-figures-host.service"} <= {*exposed}
