@@ -42,7 +42,7 @@ bench: ## Side-by-side measurements, written into docs/benchmarks.md [SUITE=conv
 	@.venv/bin/python tests/benchmarks/$(SUITE).py
 
 faults: SUITE = redis
-faults: ## Faults under load in the lab; writes docs/reliability.md [SUITE=redis|metastore|airflow ROUNDS=10]
+faults: ## Faults under load in the lab; writes docs/reliability.md [SUITE=redis|metastore|airflow|front ROUNDS=10]
 	@tests/tools/bootstrap lab
 	@.venv/bin/python tests/faults/run.py $(SUITE) $(ROUNDS)
 

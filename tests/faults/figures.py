@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -63,6 +63,40 @@ class Round:
     dag_failed: int = 0
     # The longest time from a task's being killed until it ran again.
     again: float = 0.0
+    # Of requests: all that failed, and the most of one user.
+    failed: int = 0
+    failed_most: int = 0
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A user's request. Times in seconds of the monotonic clock."""
+
+    user: int
+    begun: float
+    ended: float
+    answered: bool
+
+
+def count_visits(seen: Sequence[Visit], fault_at: float) -> Round:
+    """publish_gap: the longest a user was without an answer. worker_gap: for how long there were failures."""
+    wrong = [visit for visit in seen if not visit.answered]
+    answers: dict[int, list[float]] = defaultdict(list)
+    for visit in seen:
+        if visit.answered:
+            answers[visit.user].append(visit.ended)
+    return Round(
+        accepted=len(seen),
+        executed=len(seen) - len(wrong),
+        lost=0,
+        duplicated=0,
+        overlapping=0,
+        publish_gap=max((longest_gap(moments, fault_at) for moments in answers.values()), default=NEVER),
+        worker_gap=max((visit.ended for visit in wrong), default=0.0)
+        - min((visit.begun for visit in wrong), default=0.0),
+        failed=len(wrong),
+        failed_most=max(Counter(visit.user for visit in wrong).values(), default=0),
+    )
 
 
 def count(records: Records, fault_at: float, dag_tasks: int = 0, dag_failed: int = 0) -> Round:
@@ -148,6 +182,8 @@ def summary(rounds: Sequence[Round]) -> dict[str, float | int]:
         "gap_s_median": round(statistics.median(gaps), 2),
         "gap_s_max": round(max(gaps), 2),
         "again_s_max": round(max(each.again for each in rounds), 2),
+        "failed": sum(each.failed for each in rounds),
+        "failed_most": max(each.failed_most for each in rounds),
     }
 
 
@@ -157,6 +193,7 @@ def objections(
     planned: bool,
     most_gap: float | None = None,
     most_again: float | None = None,
+    most_failed: int | None = None,
 ) -> list[str]:
     """What may not be, in words."""
     total = summary(rounds)
@@ -174,6 +211,8 @@ def objections(
     latest = max(each.again for each in rounds)
     if most_again is not None and not 0 < latest <= most_again:
         found.append(f"{name}: what was killed ran again after {latest:.0f} s, not within {most_again:g} s")
+    if most_failed is not None and total["failed_most"] > most_failed:
+        found.append(f"{name}: {total['failed_most']} requests of one user failed, not at most {most_failed}")
     if not total["accepted"]:
         found.append(f"{name}: no task was accepted")
     return found
@@ -190,6 +229,12 @@ RUNS_HEADER = [
     "| fault | rounds | tasks accepted | executed | lost | twice | twice at once | API gap: median, worst "
     "| task gap: median, worst | DAG runs: all, failed | killed tasks ran again: median, worst |",
     "|---|---|---|---|---|---|---|---|---|---|---|",
+]
+# Of requests, other figures.
+VISITS_HEADER = [
+    "| fault | rounds | requests | failed | most failures of one user "
+    "| longest without an answer: median, worst | failures lasted: median, worst |",
+    "|---|---|---|---|---|---|---|",
 ]
 HEADER = [
     "| fault | rounds | accepted | executed | lost | twice | twice at once | publish gap: median, worst "
@@ -209,6 +254,11 @@ def table(
             values = [getattr(each, attribute) for each in rounds]
             return f"{statistics.median(values):.1f} s, {max(values):.1f} s"
 
+        if header == VISITS_HEADER:
+            counts = [len(rounds), *(total[key] for key in ("accepted", "failed", "failed_most"))]
+            cells = [titles[name], *counts, gap("publish_gap"), gap("worker_gap")]
+            lines.append("| " + " | ".join(map(str, cells)) + " |")
+            continue
         cells = [
             titles[name],
             len(rounds),

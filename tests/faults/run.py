@@ -5,11 +5,12 @@
 """Makes each fault of a suite as many times as asked, under a flow, in the multi-node lab.
 
 A flow goes through the cluster's own endpoints: plain Celery tasks for the suite redis, rows for the suite
-metastore, each with a DAG run beside it; DAG runs for the suite airflow. Writes a table into
-docs/reliability.md; the last line printed is the same as JSON. Ends with 1 if something accepted was lost, if
-there were two at once (executions of a task, primaries), if a task was executed twice in a planned operation,
-if a task of the DAG run beside did not succeed at the first try, if a DAG run failed, or if a gap was longer
-than the fault may make it.
+metastore, each with a DAG run beside it; DAG runs for the suite airflow, users' requests for the suite
+front. Writes a table into docs/reliability.md; the last line printed is the same as JSON. Ends with 1 if
+something accepted was lost, if there were two at once (executions of a task, primaries), if a task was
+executed twice in a planned operation, if a task of the DAG run beside did not succeed at the first try, if a
+DAG run failed, if more requests failed than the fault may cost, or if a gap was longer than the fault may
+make it.
 """
 
 from __future__ import annotations
@@ -31,12 +32,20 @@ import figures
 from lab import Lab
 from lab_flow import Flow
 from lab_runs import Runs
+from lab_visits import Visits
 from lab_writer import Writer
 from suite import Fault
 from test_4_faults import Load, put_load_dag
 
-SUITES = {"redis": "redis_suite", "metastore": "metastore_suite", "airflow": "airflow_suite"}
-AnyFlow = Flow | Writer | Runs
+SUITES = {
+    "redis": "redis_suite",
+    "metastore": "metastore_suite",
+    "airflow": "airflow_suite",
+    "front": "front_suite",
+}
+AnyFlow = Flow | Writer | Runs | Visits
+# With these no DAG run beside.
+ALONE = (Runs, Visits)
 PAGE = ROOT / "docs/reliability.md"
 # A message that a worker lost is offered again after airflow_visibility_timeout, and has to be found.
 DRAIN_SECONDS = 180
@@ -62,7 +71,8 @@ def make_round(
     finally:
         flow.end()
     records = flow.drained(DRAIN_SECONDS)
-    tell_lost(records, fault_at)
+    if isinstance(records, figures.Records):
+        tell_lost(records, fault_at)
     whole(lab)
     if load is None:
         return flow.count(records, fault_at)
@@ -93,7 +103,7 @@ def write_page(suite: str, flow: AnyFlow, lines: list[str], rounds: int) -> None
     tail = rest.split(end)[1]
     beside = (
         ""
-        if isinstance(flow, Runs)
+        if isinstance(flow, ALONE)
         else f", and beside each fault a DAG run of {DAG_TASKS} tasks of {DAG_SECONDS} s"
     )
     note = f"`make faults SUITE={suite} ROUNDS={rounds}`: {flow.note}{beside}."
@@ -124,7 +134,7 @@ def main() -> int:
         flow.start_workers()
         for number in range(options.rounds):
             for fault in faults:
-                done = make_round(lab, flow, fault, module.whole, beside=not isinstance(flow, Runs))
+                done = make_round(lab, flow, fault, module.whole, beside=not isinstance(flow, ALONE))
                 results[fault.name].append(done)
                 print(f"round {number + 1}: {fault.name}: {done}", flush=True)
     finally:
@@ -138,7 +148,12 @@ def main() -> int:
         text
         for fault in faults
         for text in figures.objections(
-            fault.name, results[fault.name], fault.planned, fault.most_gap, fault.most_again
+            fault.name,
+            results[fault.name],
+            fault.planned,
+            fault.most_gap,
+            fault.most_again,
+            fault.most_failed,
         )
     ]
     print("\n".join([*table, *objections]))

@@ -16,6 +16,7 @@ class Fault:
     """planned: made by an operator on purpose, so that no task may be executed twice.
 
     most_gap: seconds that no gap may exceed. most_again: within how many what was killed has to run again.
+    most_failed: how many requests of one user may fail.
     """
 
     name: str
@@ -24,3 +25,4 @@ class Fault:
     planned: bool = False
     most_gap: float | None = None
     most_again: float | None = None
+    most_failed: int | None = None

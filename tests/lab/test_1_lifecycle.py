@@ -39,6 +39,8 @@ def test_bad_input_is_refused_before_anything_changes(lab: Lab) -> None:
     assert not lab.host(lab.hosts[0]).exists("redis-server")
 
 
+# The gate has time for one of the two: what check mode tells is the same on both.
+@pytest.mark.topology("single_node")
 def test_check_mode_on_bare_hosts(lab: Lab) -> None:
     output = lab.molecule("check")
     assert "check mode cannot foretell" in " ".join(output.replace("│", "").split())
@@ -77,6 +79,7 @@ def test_second_run_is_short(lab: Lab) -> None:
     assert min(later) <= SECOND_TO_FIRST * seconds["first"], (seconds["first"], later)
 
 
+@pytest.mark.topology("single_node")
 def test_check_mode_on_the_running_cluster(lab: Lab) -> None:
     output = lab.playbook("site.yml", "--check", "--diff")
     assert changed(output) == 0, recap(output)

@@ -211,6 +211,7 @@ def test_a_cluster_that_is_well_is_silent(lab: Lab, tmp_path: Path) -> None:
         assert path.read_text().strip() not in text + json.dumps(report)
 
 
+@pytest.mark.topology("single_node", "health_lab")
 def test_what_is_broken_is_named_and_drawn(lab: Lab, tmp_path: Path) -> None:
     """Faults that have nothing to do with each other, at once: one finding for each."""
     page = tmp_path / "health.html"

@@ -21,7 +21,7 @@ def masters(info: dict) -> set[str]:
 
 
 @pytest.mark.topology("multi_node")
-@pytest.mark.usefixtures("load_dag")
+@pytest.mark.usefixtures("long", "load_dag")
 def test_three_redis_hosts_to_five_and_back(lab: Lab) -> None:
     more = lab.directory / "more.yml"
     more.write_text(MORE)

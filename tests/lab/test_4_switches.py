@@ -150,6 +150,7 @@ def test_another_database_that_refuses_is_told_before_a_change(lab: Lab) -> None
     assert recap(output)["node1"]["changed"] == 0
 
 
+@pytest.mark.usefixtures("long")
 def test_another_database_takes_over(lab: Lab) -> None:
     host = lab.host(lab.hosts[0])
     variables = ("-e", json.dumps(another_database(lab, lab.secret("postgres"))))

@@ -55,11 +55,13 @@ def test_one_metastore_becomes_three(lab: Lab, three: Path) -> None:
     assert dag_runs(lab, "metastore1") == before + 1
 
 
+@pytest.mark.usefixtures("long")
 def test_a_second_run_on_three_changes_nothing(lab: Lab, three: Path) -> None:
     output = lab.playbook(ROOT / "site.yml", *lab.with_load, "-i", three)
     assert not [line for line in output.splitlines() if " changed=" in line and " changed=0 " not in line]
 
 
+@pytest.mark.usefixtures("long")
 def test_a_setting_that_takes_a_restart_reaches_the_primary_last(lab: Lab, three: Path) -> None:
     before = primary(lab)
     load = Load(lab)

@@ -84,7 +84,7 @@ def test_summary_adds_counts_and_takes_the_longer_gap_of_a_round() -> None:
     ]
     assert figures.summary(rounds) == {
         "accepted": 35, "executed": 34, "lost": 1, "duplicated": 1, "overlapping": 0,
-        "gap_s_median": 5.0, "gap_s_max": 7.0, "again_s_max": 0.0,
+        "gap_s_median": 5.0, "gap_s_max": 7.0, "again_s_max": 0.0, "failed": 0, "failed_most": 0,
     }  # fmt: skip
 
 
@@ -144,3 +144,28 @@ def test_table_of_runs_has_one_more_column() -> None:
     head, rule, row = figures.table({"off": rounds}, {"off": "off"}, figures.RUNS_HEADER)
     assert row.count("|") == rule.count("|") == head.count("|")
     assert row.endswith("| 50.0 s, 50.0 s |")
+
+
+def visit(user: int, begun: float, ended: float, answered: bool = True) -> figures.Visit:
+    return figures.Visit(user, begun, ended, answered)
+
+
+def test_requests_of_two_users_of_whom_one_meets_failures() -> None:
+    seen = [visit(0, 1, 2), visit(1, 1, 2), visit(0, 3, 4, False), visit(0, 5, 6, False), visit(0, 6, 7)]
+    seen += [visit(1, 3, 4), visit(1, 6, 7)]
+    done = figures.count_visits(seen, fault_at=2.5)
+    assert (done.accepted, done.executed, done.failed, done.failed_most) == (7, 5, 2, 2)
+    # Nobody's answers hide that one user waits.
+    assert (done.publish_gap, done.worker_gap) == (5, 3)
+    assert figures.objections("x", [done], planned=False, most_failed=1) == [
+        "x: 2 requests of one user failed, not at most 1"
+    ]
+    assert not figures.objections("x", [done], planned=False, most_gap=5, most_failed=2)
+    (line,) = figures.table({"x": [done]}, {"x": "title"}, figures.VISITS_HEADER)[2:]
+    assert line == "| title | 1 | 7 | 2 | 2 | 5.0 s, 5.0 s | 3.0 s, 3.0 s |"
+
+
+def test_requests_none_of_which_is_answered() -> None:
+    done = figures.count_visits([visit(0, 1, 2, False)], fault_at=0)
+    assert (done.executed, done.publish_gap) == (0, figures.NEVER)
+    assert figures.objections("x", [done], planned=False, most_gap=3)
