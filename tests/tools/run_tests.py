@@ -127,8 +127,7 @@ def main(stages: list[str]) -> int:
         elif stage in TOPOLOGIES:
             lab(tally, stage)
         else:
-            # Real servers and their deadlines want the cores for themselves.
-            side_by_side = ["--numprocesses=auto", "--dist=loadfile"] if stage == "unit" else []
+            side_by_side = ["--numprocesses=auto", "--dist=loadfile"]
             pytest(tally, f"tests/{stage}", "--durations=10", *side_by_side)
         print(f"==== {stage}: {time.monotonic() - start:.0f} s", flush=True)
     print()
