@@ -18,6 +18,7 @@ description:
     and for the tasks that wait for a worker.
   - Changes nothing. An API server that does not answer is no error but a result, RV(answers).
 extends_documentation_fragment:
+  - airflowops.cluster.attributes.read_only
   - airflowops.cluster.airflow_api
 options:
   timeout:
@@ -25,12 +26,6 @@ options:
     type: float
     default: 5
 attributes:
-  check_mode:
-    description: It only reads.
-    support: full
-  diff_mode:
-    description: It changes nothing.
-    support: none
   platform:
     description: The systems it runs on.
     support: full

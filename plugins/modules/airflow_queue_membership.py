@@ -18,6 +18,8 @@ description:
   - Read only. The result is never C(changed), and check mode does the same as a normal run.
 author:
   - The airflowops.cluster maintainers (@airflowops)
+extends_documentation_fragment:
+  - airflowops.cluster.attributes.read_only
 options:
   queues:
     description:
@@ -62,13 +64,6 @@ options:
         fully qualified one.
     type: dict
     default: {}
-attributes:
-  check_mode:
-    description: Can run in check mode and return the same as without it.
-    support: full
-  diff_mode:
-    description: Nothing is changed, so there is no difference to show.
-    support: none
 notes:
   - Fails when a queue has fewer workers than demanded, naming each such queue, by how many it is short,
     and which hosts were expected to serve it; when the broker cannot be used; when O(celery_python) has

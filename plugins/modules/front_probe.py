@@ -16,6 +16,8 @@ description:
     confused. Changes nothing, and needs no package.
 author:
   - The airflowops.cluster maintainers (@airflowops)
+extends_documentation_fragment:
+  - airflowops.cluster.attributes.read_only
 options:
   address:
     description: The address, without the length of its prefix. Without it only O(names) are looked at.
@@ -30,13 +32,6 @@ options:
     description: How long to listen. V(0) looks at the interfaces alone.
     type: float
     default: 1.2
-attributes:
-  check_mode:
-    description: Changes nothing at any time.
-    support: full
-  diff_mode:
-    description: There is nothing to show.
-    support: none
 notes:
   - Raw packets are root's; for another user it fails.
 """

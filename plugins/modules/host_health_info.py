@@ -12,6 +12,8 @@ short_description: How the parts of a cluster on one host are
 version_added: 0.1.0
 author:
   - The airflowops.cluster maintainers (@airflowops)
+extends_documentation_fragment:
+  - airflowops.cluster.attributes.read_only
 description:
   - Tells in one call how the systemd units, Redis nodes, PostgreSQL, Patroni, etcd, HAProxy, backups,
     certificates, file systems and the memory of a host are. It asks all of them at the same time.
@@ -130,12 +132,6 @@ notes:
   - The clock is compared by a plugin on the controller, as that of M(airflowops.cluster.host_probe) does.
   - Certificates are read by C(openssl), PostgreSQL is asked by C(psql); Redis needs C(redis) of Python.
 attributes:
-  check_mode:
-    description: It only reads.
-    support: full
-  diff_mode:
-    description: It changes nothing.
-    support: none
   platform:
     description: The systems it runs on.
     support: full

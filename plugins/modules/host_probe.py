@@ -12,6 +12,8 @@ short_description: Look at a host before anything on it is changed
 version_added: 0.1.0
 author:
   - The airflowops.cluster maintainers (@airflowops)
+extends_documentation_fragment:
+  - airflowops.cluster.attributes.read_only
 description:
   - Tells in one quick call what must be known of a host before software is put on it. That is how far its
     clock is from the controller's, memory, free disk, distribution, Python versions, init system, and which
@@ -45,13 +47,6 @@ notes:
   - Does not fail where one of the system's files is missing or not readable; what it would have told is then
     empty or null.
 attributes:
-  check_mode:
-    description: Can run in check mode and return the same as otherwise.
-    support: full
-  diff_mode:
-    description: Shows what would be changed.
-    support: none
-    details: Nothing is ever changed.
   platform:
     description: The systems it runs on.
     support: full

@@ -15,6 +15,8 @@ description:
   - Names and contents count; owners, permissions and times do not.
 author:
   - The airflowops.cluster maintainers (@airflowops)
+extends_documentation_fragment:
+  - airflowops.cluster.attributes.read_only
 options:
   paths:
     description: Files and folders. A link among them is followed; links within a folder are not.
@@ -26,13 +28,6 @@ options:
     type: list
     elements: str
     default: []
-attributes:
-  check_mode:
-    description: Changes nothing at any time.
-    support: full
-  diff_mode:
-    description: There is nothing to show.
-    support: none
 """
 
 EXAMPLES = r"""

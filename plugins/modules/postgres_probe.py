@@ -15,6 +15,8 @@ description:
     text, by MD5 and by SCRAM-SHA-256.
 author:
   - The airflowops.cluster maintainers (@airflowops)
+extends_documentation_fragment:
+  - airflowops.cluster.attributes.read_only
 options:
   urls:
     description:
@@ -28,13 +30,6 @@ options:
     description: Seconds that each server has to answer in.
     type: int
     default: 5
-attributes:
-  check_mode:
-    description: Changes nothing at any time.
-    support: full
-  diff_mode:
-    description: There is nothing to show.
-    support: none
 """
 
 EXAMPLES = r"""

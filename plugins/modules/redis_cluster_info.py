@@ -15,15 +15,10 @@ description:
 author:
   - The airflowops.cluster maintainers (@airflowops)
 extends_documentation_fragment:
+  - airflowops.cluster.attributes.read_only
   - airflowops.cluster.redis
   - ansible.builtin.action_common_attributes
 attributes:
-  check_mode:
-    description: It only reads.
-    support: full
-  diff_mode:
-    description: It changes nothing.
-    support: none
   platform:
     platforms: posix
 options:

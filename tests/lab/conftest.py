@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from lab import Lab
@@ -16,6 +17,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--topology", default="multi_node", help="multi_node or single_node")
     parser.addoption(
         "--keep", action="store_true", help="use the lab that is up, and leave it up (for work on the tests)"
+    )
+    parser.addoption(
+        "--also", action="append", default=[], help="one more inventory, such as of hosts that the lab has got"
     )
     parser.addoption("--long", action="store_true", help="also what the gate has no time for")
 
@@ -35,6 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def lab(pytestconfig: pytest.Config) -> Lab:
     lab = Lab(pytestconfig.getoption("--topology"))
+    lab.inventories += [Path(path).resolve() for path in pytestconfig.getoption("--also")]
     if lab.ca:
         # For every urlopen: only what our authority has signed is believed.
         os.environ["SSL_CERT_FILE"] = str(lab.ca)

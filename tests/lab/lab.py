@@ -129,10 +129,14 @@ class Lab:
     def complaints(self, host: str) -> str:
         """The last of what its journal holds that sounds like trouble."""
         words = "error[^s]|warn|fail|timed out|traceback|lost|refused"
-        result = self.host(host).run(
+        look = (
             f"journalctl --since -5min -o short-iso --no-pager | grep -iE '{words}' | grep -v ' ansible-'"
             " | cut -c-250 | tail -15"
         )
+        try:
+            result = self.host(host).run(look)
+        except RuntimeError as error:  # It is off.
+            return str(error)
         return result.stdout or result.stderr
 
     def podman(self, action: str, hosts: list[str], *arguments: str) -> None:

@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 from lab import ROOT, Lab
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from test_2_verify import run_dag
 
 CHROMIUM = "/usr/bin/chromium"
 QUIET = [
@@ -79,11 +78,33 @@ def test_log_in_and_list_the_dags(page: Page, lab: Lab, tmp_path: Path) -> None:
     picture(page, "ui", tmp_path)
 
 
+def test_unpause_trigger_and_watch_the_grid(page: Page, lab: Lab, tmp_path: Path) -> None:
+    lab.airflow.patch("dags/hello_world2", {"is_paused": True})
+    page.goto("/dags/hello_world2")
+    pause = page.get_by_test_id("toggle-pause").first
+    pause.click()
+    expect(pause.locator("input")).to_be_checked(timeout=PATIENCE)
+    assert not lab.airflow.get("dags/hello_world2")["is_paused"]
+    page.get_by_test_id("trigger-dag-button").click()
+    page.get_by_test_id("trigger-dag-submit").click()
+    # It leads to the run, whose states are drawn anew until it has ended.
+    expect(page).to_have_url(re.compile("/dags/hello_world2/runs/manual__"), timeout=PATIENCE)
+    expect(page.get_by_test_id("header-card").get_by_text("Success")).to_be_visible(timeout=PATIENCE)
+    for task in ("task_for_q1", "task_for_q2"):
+        cell = page.locator(f"[data-testid^=grid-manual__][data-testid$={task}]").first
+        expect(cell.get_by_test_id("task-state-badge")).to_be_visible(timeout=PATIENCE)
+    picture(page, "grid", tmp_path)
+
+
 def test_read_the_log_of_a_task_from_its_worker(page: Page, lab: Lab, tmp_path: Path) -> None:
-    run = run_dag(lab, "hello_world2")
-    (task,) = (task for task in run["tasks"] if task["queue"] == "cloudwalker_q2")
-    page.goto(f"/dags/hello_world2/runs/{run['run_id']}/tasks/{task['task_id']}")
-    expect(page.get_by_text(f"cloudwalker_q2 served by {task['host']}").first).to_be_visible(timeout=PATIENCE)
+    """Of the run that the browser has triggered."""
+    run = re.search(r"/runs/([^/?]+)", page.url)
+    assert run
+    tasks = lab.airflow.get(f"dags/hello_world2/dagRuns/{run[1]}/taskInstances")["task_instances"]
+    (task,) = (task for task in tasks if task["queue"] == "cloudwalker_q2")
+    page.get_by_role("link", name=task["task_id"]).last.click()
+    served = page.get_by_text(f"cloudwalker_q2 served by {task['hostname']}").first
+    expect(served).to_be_visible(timeout=PATIENCE)
     picture(page, "task-log", tmp_path)
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import socket
 from collections.abc import Iterator
@@ -113,6 +114,16 @@ def test_a_second_run_changes_nothing_and_what_was_flushed_comes_back(lab: Lab) 
     assert "policy drop" in worker.check_output("nft list table inet airflowops")
     output = lab.playbook(*ON)
     assert changed(output) == 0, output
+
+
+def test_the_unit_loads_the_rules_and_may_do_nothing_else(lab: Lab) -> None:
+    worker = lab.host("worker1")
+    worker.run_expect([0], "nft delete table inet airflowops && systemctl restart airflowops-firewall")
+    assert "policy drop" in worker.check_output("nft list table inet airflowops")
+    worker.run_expect([0], "systemctl reload airflowops-firewall")
+    assert worker.check_output("systemctl show -P User airflowops-firewall") == "daemon"
+    exposed = worker.check_output("systemd-analyze security --no-pager airflowops-firewall | tail -1")
+    assert float(re.search(r"exposure level for \S+: ([0-9.]+)", exposed)[1]) <= 3.0, exposed
 
 
 def test_rules_that_shut_ssh_out_are_taken_back(lab: Lab) -> None:
