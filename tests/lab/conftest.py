@@ -18,9 +18,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--keep", action="store_true", help="use the lab that is up, and leave it up (for work on the tests)"
     )
-    parser.addoption(
-        "--also", action="append", default=[], help="one more inventory, such as of hosts that the lab has got"
-    )
+    parser.addoption("--also", action="append", default=[], help="one more inventory, such as of added hosts")
     parser.addoption("--long", action="store_true", help="also what the gate has no time for")
 
 
