@@ -28,6 +28,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         marker = item.get_closest_marker("topology")
         if marker and topology not in marker.args:
             item.add_marker(pytest.mark.skip(reason=f"needs the topology {' or '.join(marker.args)}"))
+        # Here, so that nothing is prepared for what is not run.
+        elif "long" in getattr(item, "fixturenames", ()) and not config.getoption("--long"):
+            item.add_marker(pytest.mark.skip(reason="takes minutes: --long"))
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -50,9 +53,8 @@ def keep(pytestconfig: pytest.Config) -> bool:
 
 
 @pytest.fixture
-def long(pytestconfig: pytest.Config) -> None:
-    if not pytestconfig.getoption("--long"):
-        pytest.skip("takes minutes: --long")
+def long() -> None:
+    """Of what is run with --long alone."""
 
 
 @pytest.hookimpl(wrapper=True)
