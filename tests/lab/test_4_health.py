@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lab import ROOT, Lab, recap, wait_until
+from lab import ROOT, Lab, changed, recap, wait_until
 
 BROKEN_DAG = "/opt/airflow/dags/lab_health_broken.py"
 LOST_DAG = """\
@@ -246,6 +246,56 @@ def test_the_only_metastore_down_explains_the_rest(lab: Lab, tmp_path: Path) -> 
     print(report["text"])
     assert problems(report) == [FAULTS["postgresql"].found], report["text"]
     assert {entry["because"] for entry in report["unknown"]} == {"the metastore is down"}
+
+
+@pytest.fixture
+def controller(lab: Lab, tmp_path: Path) -> str:
+    """Ansible and this checkout on a lab host, as on a controller: a shell command to run a playbook."""
+    wanted = (ROOT / "requirements-dev.txt").read_text().splitlines()
+    packages = " ".join(line for line in wanted if line.startswith(("ansible==", "ansible-core==")))
+    lab.run(
+        "tar", "--create", "--dereference", "--file", tmp_path / "checkout.tar", "--exclude=./.venv",
+        "--exclude=./.git", "--exclude=./.collections", "--exclude=*/ssh/*", "--exclude=./.ansible", ".",
+    )  # fmt: skip
+    key = lab.directory / "id_ed25519"
+    lab.run(
+        "scp", "-q", "-i", key, "-o", f"UserKnownHostsFile={lab.directory}/known_hosts",
+        tmp_path / "checkout.tar", f"admin@{lab.address(lab.hosts[0])}:/tmp/checkout.tar",
+    )  # fmt: skip
+    host = lab.host(lab.hosts[0])
+    host.run_expect(
+        [0],
+        "set -e; mkdir -p /root/checkout; tar -C /root/checkout -xf /tmp/checkout.tar; rm /tmp/checkout.tar;"
+        " chown -R root: /root/checkout; mkdir -p /root/checkout/.collections/ansible_collections/airflowops;"
+        " ln -sfn ../../.. /root/checkout/.collections/ansible_collections/airflowops/cluster;"
+        f" python3 -m venv /root/controller && /root/controller/bin/pip install -q {packages}",
+    )
+    inventories = " ".join(f"-i {path.relative_to(ROOT)}" for path in lab.inventories)
+    return f"cd /root/checkout && PATH=/root/controller/bin:$PATH ansible-playbook {inventories}"
+
+
+@pytest.mark.topology("single_node", "health_lab")
+@pytest.mark.usefixtures("long")
+def test_by_a_timer(lab: Lab, controller: str) -> None:
+    host = lab.host(lab.hosts[0])
+    report = "/var/lib/airflowops-health/health.json"
+    refused = host.run(f"{controller} playbooks/health_timer.yml -e health_timer_calendar=sometimes")
+    assert "health_timer_calendar is 'sometimes', which systemd does not understand" in " ".join(
+        refused.stdout.split()
+    )
+    set_up = f"{controller} playbooks/health_timer.yml -e \"health_timer_calendar='*:*:0/20'\""
+    first, again = host.run_expect([0], set_up).stdout, host.run_expect([0], set_up).stdout
+    assert (changed(first), changed(again)) == (2, 0), first
+    assert json.loads(host.check_output(f"cat {report}"))["state"] in ("ok", "warning")
+    with made(lab, FAULTS["flower"]):
+        failed = "test $(systemctl show -P Result airflowops-health.service) = exit-code"
+        wait_until("the timer's run fails", lambda: host.run(failed).rc == 0, timeout=90)
+        told = json.loads(host.check_output(f"cat {report}"))
+        assert problems(told) == [FAULTS["flower"].found]
+    well = "test $(systemctl show -P Result airflowops-health.service) = success"
+    wait_until("it is well again", lambda: host.run(well).rc == 0, timeout=90)
+    host.run_expect([0], f"{controller} playbooks/health_timer.yml -e health_timer_calendar=")
+    assert host.run("systemctl list-unit-files 'airflowops-health*' --no-legend").stdout == ""
 
 
 @pytest.mark.usefixtures("long")
