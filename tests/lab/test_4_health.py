@@ -202,6 +202,9 @@ def is_well(lab: Lab, folder: Path) -> bool:
 
 def test_a_cluster_that_is_well_is_silent(lab: Lab, tmp_path: Path) -> None:
     page = tmp_path / "health.html"
+    if len(lab.group("redis_cluster")) > 1:
+        # Failovers of other tests leave masters side by side, of which it would warn.
+        lab.playbook(ROOT / "playbooks/redis_heal.yml")
     report = health(lab, tmp_path, "-e", f"health_page={page}")
     assert (report["state"], report["findings"], report["unknown"]) == ("ok", [], []), report["text"]
     text = page.read_text()
