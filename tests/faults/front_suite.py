@@ -25,7 +25,7 @@ FRONTS = {
     },
     "all": {"vars": {"airflow_base_url": f"https://{FLOATING}"}},
 }
-OFF_SECONDS = 20
+OFF_SECONDS = 10
 
 
 def lab() -> Lab:
