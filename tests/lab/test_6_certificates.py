@@ -59,7 +59,7 @@ def test_a_new_ca_under_tasks(lab: Lab) -> None:
     with answered(lab) as wrong:
         lab.playbook(ROOT / "playbooks/rotate_certificates.yml", *arguments)
     load.all_done(timeout=600)
-    # Who knows the one CA alone has to be told of the other: in between nginx shows what the file does not know.
+    # Who knows one CA alone has to be told of the other: meanwhile nginx shows what is not in the file.
     assert [error for error in wrong if "certificate verify failed" not in error] == []
 
     after = shown(lab)
