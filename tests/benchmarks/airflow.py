@@ -46,7 +46,7 @@ TUNED = {
         "execution_api_timeout",
         "max_failed_heartbeats",
     ],
-    "dag_processor": ["refresh_interval"],
+    "dag_processor": ["refresh_interval", "min_file_process_interval"],
     "celery": ["worker_concurrency"],
 }
 COMPONENTS = {
