@@ -331,11 +331,8 @@ class Firewalld(BackEnd):
         # A copy that firewalld leaves.
         FIREWALLD_FILE.with_name(f"{FIREWALLD_FILE.name}.old").unlink(missing_ok=True)
 
-    def make(self, saved: bool) -> None:
+    def make(self, active: bool, saved: bool) -> None:
         """The policy itself, which firewalld takes in by a reload only."""
-        active = self.policy() is not None
-        if not active:
-            self.refuse_to_lose()
         if not saved:
             self.empty_folder()
             write(self.folder / "policy.xml", POLICY_FILE)
@@ -378,13 +375,15 @@ class Firewalld(BackEnd):
         result: dict[str, Any] = {"changed": bool(changed), "trial": False}
         if not result["changed"]:
             return result
+        if make and now is None:
+            self.refuse_to_lose()
         after = [rule for rule in {**dict.fromkeys(have_now), **wanted} if rule not in gone_now]
         result["diff"] = {"before_header": f"policy {POLICY}", "after_header": f"policy {POLICY}",
                           "before": lines(have_now, wanted), "after": lines(after, wanted)}  # fmt: skip
         if self.check:
             return result
         if make:
-            self.make(saved is not None)
+            self.make(now is not None, saved is not None)
         self.change(add=add_now)
         self.change("--permanent", add=add_saved)
         if gone_now:

@@ -330,6 +330,10 @@ def test_no_reload_where_it_would_lose_what_is_the_users(
     with pytest.raises(firewall_trial.TrialError, match=r"public: ports 4444/tcp.*--runtime-to-permanent"):
         firewalld(monkeypatch, tmp_path, module).present()
     assert changes(module) == []
+    # It is told before, too.
+    module.check_mode = True
+    with pytest.raises(firewall_trial.TrialError, match="holds what is not saved"):
+        firewalld(monkeypatch, tmp_path, module).present()
 
 
 def test_firewalld_second_run_and_removal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
