@@ -47,6 +47,7 @@ class FilterModule:
     def filters(self) -> dict[str, Any]:
         return {
             "firewall_addresses": firewall_addresses,
+            "firewall_allowed": firewall.allowed,
             "firewall_admissions": firewall.admissions,
             "firewall_openings": firewall.openings,
             "firewall_role_sets": firewall.role_sets,

@@ -25,6 +25,7 @@ from typing import Any, Iterable, Mapping, NamedTuple, Union
 
 BUS_OFFSET = 10000
 PROTOCOLS = ("tcp", "udp")
+EVERYWHERE = ("0.0.0.0/0", "::/0")
 PORT_RANGE = re.compile(r"([0-9]{1,5})-([0-9]{1,5})")
 Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
@@ -56,7 +57,7 @@ WAYS = (
     Way("airflow_master", "airflow_master_execution_port", ("airflow",), "execution API"),
     Way("airflow_master", "airflow_master_triggerer_log_port", ("airflow_master",), "logs of triggers"),
     Way("airflow_worker", "airflow_worker_log_port", ("airflow_master",), "logs of tasks"),
-    Way("airflow", "airflow_release_port", ("airflow",), "Airflow's release, while it is handed on"),
+    Way("airflow", "airflow_release_port", ("airflow",), "the release of Airflow, while it is handed on"),
     Way("flower", "flower_port", ("nginx_lb",), "Flower"),
     Way("nginx_lb", "nginx_lb_ports", ("clients",), "nginx"),
     Way("figures", "observability_port", ("figure_readers",), "figures"),
@@ -159,6 +160,51 @@ def admissions(hosts: Iterable[str], description: Mapping[str, Any]) -> dict[str
 def role_sets(description: Mapping[str, Any]) -> list[str]:
     """The names of the sets that hold addresses of hosts."""
     return [f"{role}{family}" for role in all_roles(description) for family in (4, 6)]
+
+
+def allowed(
+    host: str,
+    description: Mapping[str, Any],
+    of: Iterable[str] | None = None,
+    given: Mapping[str, Any] | None = None,
+) -> list[dict[str, Any]]:
+    """[{family, source, proto, ports, why}]: the openings of a host, one for each address or network.
+
+    For firewalls that drop what they do not know and are somebody else's. They let SSH in already, so that of
+    firewall_ssh_sources only networks count: what stands for everywhere would undo what was closed there.
+
+    of: only what these hosts need. given: variables of the host, whose ports go before the description's.
+    """
+    if given is not None:
+        ports = {name: given.get(name, value) for name, value in description["ports"].items()}
+        description = {**description, "ports": ports}
+    admitted = {plain(address) for one in of or () for address in description["addresses"][one]}
+    own = {plain(address) for address in description["addresses"].get(host, [])}
+    sets = {one["name"]: one for one in address_sets(host, description)}
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for opening in openings(host, description):
+        for name in opening["sources"]:
+            for family in (4, 6):
+                for element in sets[f"{name}{family}"]["elements"]:
+                    source = plain(element.split()[0])
+                    wide = name == "ssh_sources" and source in EVERYWHERE
+                    if wide or source in own or (of is not None and source not in admitted):
+                        continue
+                    rule = {
+                        "family": family,
+                        "source": source,
+                        "proto": opening["proto"],
+                        "ports": [*map(str, opening["ports"])],
+                        "why": opening["why"],
+                    }
+                    found.setdefault((source, rule["proto"], *rule["ports"]), rule)
+    return [*found.values()]
+
+
+def plain(text: str) -> str:
+    """A network, of which one address alone is written as such."""
+    network = ipaddress.ip_network(text)
+    return str(network.network_address if network.num_addresses == 1 else network)
 
 
 def host_elements(hosts: Iterable[str], addresses: Mapping[str, Iterable[str]], family: int) -> list[str]:

@@ -255,7 +255,11 @@ def ssh_ports(listening: list[dict[str, Any]], connection: dict[str, Any] | None
 
 
 def firewalls(root: str = "/") -> list[str]:
-    """Which firewalls are active on the host: `ufw`, `firewalld`, and `airflowops` where ours is there."""
+    """Which firewalls are active on the host: `ufw`, `firewalld`, and where rules of ours are.
+
+    `airflowops` is our own table; in ufw and firewalld, active or not, they are `airflowops-ufw` and
+    `airflowops-firewalld`.
+    """
     base = Path(root)
     found = []
     if re.search(r"^ENABLED=[\"']?yes", read_text(base / "etc/ufw/ufw.conf"), re.MULTILINE | re.IGNORECASE):
@@ -265,6 +269,12 @@ def firewalls(root: str = "/") -> list[str]:
         found.append("firewalld")
     if (base / "etc/systemd/system/airflowops-firewall.service").exists():
         found.append("airflowops")
+    # The beginning of a comment of ours, in hexadecimal numbers.
+    rules = [read_text(base / "etc/ufw" / name) for name in ("user.rules", "user6.rules")]
+    if any(f"comment={b'airflowops: '.hex()}" in text for text in rules):
+        found.append("airflowops-ufw")
+    if (base / "etc/firewalld/policies/airflowops.xml").exists():
+        found.append("airflowops-firewalld")
     return found
 
 

@@ -14,8 +14,13 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.firewall import
 )
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_words import Problems
 
-# How to end another firewall, which would not know of ours.
+# How to end them where they would drop what they do not know, and how to begin them: we do not.
 OTHERS = {"ufw": "ufw disable", "firewalld": "systemctl disable --now firewalld"}
+SWITCH_ON = {
+    "ufw": "ufw allow OpenSSH && ufw enable",
+    "firewalld": "systemctl enable --now firewalld",
+}
+LOG = {"ufw": "ufw logging on", "firewalld": "firewall-cmd --set-log-denied=all"}
 NETWORKS = ("firewall_ssh_sources", "firewall_clients", "firewall_addresses")
 
 
@@ -29,7 +34,8 @@ def check_firewall(cluster: dict[str, Any], problems: Problems) -> None:
     names = {*groups, *(host for hosts in groups.values() for host in hosts)}
     for host, entry in cluster["hosts"].items():
         given = {**entry.get("values", {}), **entry.get("given", {})}
-        if given.get("firewall_backend") != "nftables":
+        back_end = given.get("firewall_backend")
+        if back_end not in ("nftables", *OTHERS):
             continue
         probe = entry.get("probe") or {}
         for name in NETWORKS:
@@ -41,15 +47,33 @@ def check_firewall(cluster: dict[str, Any], problems: Problems) -> None:
             problem = extra_problem(extra, names)
             if problem:
                 problems.add(f"firewall_extra on {{hosts}} has {problem}", host)
-        for other in probe.get("firewalls") or []:
-            if other in OTHERS:
-                problems.add(
-                    f"{other} is active on {{hosts}}, beside which firewall_backend: nftables would not let "
-                    f"in what {other} drops: end it with `{OTHERS[other]}`, or set firewall_backend: none "
-                    "there and open the ports with it",
-                    host,
-                )
-        check_way_back(host, given, probe, problems)
+        check_others(host, back_end, probe, problems)
+        if back_end == "nftables":
+            check_way_back(host, given, probe, problems)
+        elif given.get("firewall_log") is True:
+            problems.add(
+                f"firewall_log on {{hosts}} works with firewall_backend: nftables alone: take it out, and "
+                f"let {back_end} log what it drops with `{LOG[back_end]}`",
+                host,
+            )
+
+
+def check_others(host: str, back_end: str, probe: dict[str, Any], problems: Problems) -> None:
+    active = probe.get("firewalls")
+    for other in active or []:
+        if other in OTHERS and other != back_end:
+            problems.add(
+                f"{other} is active on {{hosts}}, beside which firewall_backend: {back_end} would not let "
+                f"in what {other} drops: set firewall_backend: {other} there, which opens the ports in it, "
+                f"or end it with `{OTHERS[other]}`",
+                host,
+            )
+    if back_end in OTHERS and active is not None and back_end not in active:
+        problems.add(
+            f"{back_end} is not active on {{hosts}}, and firewall_backend: {back_end} opens ports in it "
+            f"alone: switch it on with `{SWITCH_ON[back_end]}`, or set firewall_backend: nftables, or none",
+            host,
+        )
 
 
 def check_way_back(host: str, given: dict[str, Any], probe: dict[str, Any], problems: Problems) -> None:

@@ -111,8 +111,9 @@ disk_free:
   sample: 21474836480
 firewalls:
   description:
-    - Which firewalls are active, of V(ufw) and V(firewalld), and V(airflowops) where the role
-      P(airflowops.cluster.firewall#role) has put its own.
+    - Which firewalls are active, of V(ufw) and V(firewalld), and where the role
+      P(airflowops.cluster.firewall#role) has put rules. V(airflowops) is its own table, V(airflowops-ufw) and
+      V(airflowops-firewalld) are rules in those, be they active or not.
   returned: success
   type: list
   elements: str

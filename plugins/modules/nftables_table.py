@@ -98,15 +98,17 @@ trial:
   returned: with O(state=tried)
 """
 
-import json
-import os
 import shutil
 import tempfile
-import time
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.airflowops.cluster.plugins.module_utils.host_probe import ssh_connection
+from ansible_collections.airflowops.cluster.plugins.module_utils.firewall_trial import (
+    FOLDER,
+    Trial,
+    TrialError,
+    write,
+)
 from ansible_collections.airflowops.cluster.plugins.module_utils.nftables_table import (
     add_lines,
     kept_elements,
@@ -115,16 +117,10 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.nftables_table 
     table_of,
 )
 
-# On a file system in memory, as what is on trial is: a reboot ends both.
-TRIAL = Path("/run/airflowops-firewall")
 UNIT = "airflowops-firewall-rollback"
 SETTLING_SECONDS = 60
 # In a namespace of its own, what the file loads.
 EXPECTED = 'nft -f "$1" && exec nft -j list table $2'
-
-
-class TableError(Exception):
-    """What cannot be loaded, or must not be kept."""
 
 
 class Table:
@@ -133,15 +129,13 @@ class Table:
         self.name = module.params["table"]
         self.path = Path(module.params["path"])
         self.passing = [module.params["settling_set"]]
+        self.trial = Trial(module, UNIT)
 
     def nft(self, *arguments: str, data: str | None = None) -> str:
         rc, out, err = self.module.run_command(["nft", *arguments], data=data)
         if rc != 0:
-            raise TableError(f"nft {' '.join(arguments)} failed: {(err or out).strip()}")
+            raise TrialError(f"nft {' '.join(arguments)} failed: {(err or out).strip()}")
         return out
-
-    def systemd(self, *command: str) -> int:
-        return self.module.run_command([*command])[0]
 
     def live(self) -> dict | None:
         """What is loaded; none where the table is not there."""
@@ -158,7 +152,7 @@ class Table:
                 ["unshare", "--net", "sh", "-c", EXPECTED, "sh", candidate.name, self.name]
             )
         if rc != 0:
-            raise TableError(
+            raise TrialError(
                 f"The rules cannot be looked at in a network namespace of their own: {err.strip()}"
             )
         return table_of(out, self.passing)
@@ -166,31 +160,20 @@ class Table:
     def saved(self) -> str:
         return self.path.read_text(encoding="utf-8") if self.path.exists() else ""
 
-    def on_trial(self) -> bool:
-        return self.systemd("systemctl", "is-active", "--quiet", f"{UNIT}.timer") == 0
-
     def take_back(self) -> None:
         """What a trial that nobody confirmed would do at its end."""
-        self.systemd("systemctl", "stop", f"{UNIT}.timer")
-        self.nft("-f", str(TRIAL / "former.nft"))
+        self.trial.cancel()
+        self.nft("-f", str(FOLDER / "former.nft"))
 
     def begin_trial(self, script: str, live: dict | None) -> None:
-        timeout = self.module.params["rollback_timeout"]
         remove = f"table {self.name}\ndelete table {self.name}\n"
         former = self.nft("list", "table", *self.name.split()) if live else ""
-        TRIAL.mkdir(mode=0o700, exist_ok=True)
-        write(TRIAL / "former.nft", remove + former)
-        write(TRIAL / "tried.nft", script)
-        write(TRIAL / "connection", json.dumps(ssh_connection()))
+        FOLDER.mkdir(mode=0o700, exist_ok=True)
+        write(FOLDER / "former.nft", remove + former)
+        write(FOLDER / "tried.nft", script)
         settle = f"add element {self.name} {self.passing[0]} {{ tcp timeout {SETTLING_SECONDS}s }}\n"
-        rc, _out, err = self.module.run_command(
-            ["systemd-run", f"--unit={UNIT}", "--collect", f"--on-active={timeout}",
-             "--timer-property=AccuracySec=100ms",
-             "--description=Takes back rules of the firewall that nobody confirmed",
-             shutil.which("nft") or "/usr/sbin/nft", "-f", str(TRIAL / "former.nft")]
-        )  # fmt: skip
-        if rc != 0:
-            raise TableError(f"The end of the trial cannot be set, so nothing was loaded: {err.strip()}")
+        nft = shutil.which("nft") or "/usr/sbin/nft"
+        self.trial.begin(self.module.params["rollback_timeout"], [nft, "-f", str(FOLDER / "former.nft")])
         self.nft("-f", "-", data=script + ("" if live else settle))
 
     def tried(self) -> dict:
@@ -198,8 +181,8 @@ class Table:
         if not shutil.which("nft"):
             if self.module.check_mode:
                 return {"changed": True, "trial": False}
-            raise TableError("There is no nft: install the distribution's package nftables.")
-        if self.on_trial() and not self.module.check_mode:
+            raise TrialError("There is no nft: install the distribution's package nftables.")
+        if self.trial.active() and not self.module.check_mode:
             self.take_back()
         live = self.live()
         wanted = self.expected(params["content"])
@@ -222,28 +205,14 @@ class Table:
     def confirmed(self) -> dict:
         if self.module.check_mode:
             return {"changed": False}
-        if not self.on_trial():
-            raise TableError(
-                f"The rules were taken back already, as nobody confirmed them in time: see "
-                f"`journalctl -u {UNIT}`, or raise firewall_rollback_timeout."
-            )
-        before, now = json.loads((TRIAL / "connection").read_text(encoding="utf-8")), ssh_connection()
-        if before and before == now:
-            raise TableError(
-                "This is the SSH connection by which the rules were loaded: it does not show that a new one "
-                "is let in. They are taken back in time."
-            )
-        if self.systemd("systemctl", "stop", f"{UNIT}.timer") != 0:
-            raise TableError(f"{UNIT}.timer could not be stopped: the rules are taken back.")
-        # It may have run out at the last moment.
-        self.systemd("systemctl", "stop", f"{UNIT}.service")
-        script = (TRIAL / "tried.nft").read_text(encoding="utf-8")
+        self.trial.end()
+        script = (FOLDER / "tried.nft").read_text(encoding="utf-8")
         live = self.live()
         if not live or not same(live, self.expected(script)):
-            raise TableError("The rules were taken back at the last moment. Run again.")
+            raise TrialError("The rules were taken back at the last moment. Run again.")
         self.save(script)
-        for name in ("former.nft", "tried.nft", "connection"):
-            (TRIAL / name).unlink()
+        for name in ("former.nft", "tried.nft"):
+            (FOLDER / name).unlink()
         return {"changed": True}
 
     def admitted(self) -> dict:
@@ -259,7 +228,8 @@ class Table:
         live = self.live() if shutil.which("nft") else None
         there = bool(live) or self.path.exists()
         if there and not self.module.check_mode:
-            self.systemd("systemctl", "stop", f"{UNIT}.timer")
+            if self.trial.active():
+                self.trial.cancel()
             if live:
                 self.nft("delete", "table", *self.name.split())
             self.path.unlink(missing_ok=True)
@@ -268,17 +238,6 @@ class Table:
     def save(self, script: str) -> None:
         self.path.parent.mkdir(mode=0o755, exist_ok=True)
         write(self.path, script, 0o644)
-
-
-def write(path: Path, text: str, mode: int = 0o600) -> None:
-    """At once, or not at all."""
-    new = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    new.chmod(mode)
-    new.replace(path)
 
 
 def main() -> None:
@@ -302,7 +261,7 @@ def main() -> None:
     )
     try:
         result = getattr(Table(module), module.params["state"])()
-    except (TableError, OSError) as error:
+    except (TrialError, OSError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)
 

@@ -200,6 +200,63 @@ def test_a_new_worker_is_let_in_by_those_that_have_sets_of_its_roles() -> None:
     assert {*found} & named == {"airflow4"}
 
 
+def flat(host: str, cluster: dict[str, Any], **options: Any) -> set[tuple[str, str, str]]:
+    """{(port, source, why)} of what `allowed` returns"""
+    return {
+        (port, rule["source"], rule["why"])
+        for rule in firewall.allowed(host, cluster, **options)
+        for port in rule["ports"] or ["-"]
+    }
+
+
+def test_rules_for_other_firewalls_say_the_same_but_for_ssh_from_everywhere_and_the_host_itself() -> None:
+    cluster = description()
+    for host in cluster["addresses"]:
+        names = {address: name for name, (address,) in cluster["addresses"].items()}
+        found: dict[int, set[str]] = {}
+        for port, source, _why in flat(host, cluster):
+            if ":" not in source:
+                found.setdefault(int(port), set()).add(names.get(source, "*"))
+        expected = {port: who - {host} for port, who in let_in(host, cluster).items() if port != 22}
+        assert found == {port: who for port, who in expected.items() if who}, host
+
+
+def test_networks_are_let_in_by_ssh_besides_and_extra_by_its_own_words() -> None:
+    cluster = description(
+        networks={"ssh_sources": ["198.51.100.0/24", "::/0"], "clients": [], "figure_readers": []},
+        extra=[{"port": "161-162", "proto": "udp", "sources": ["203.0.113.7", "monitor1"], "why": "SNMP"}],
+        roles={**ROLES, "nginx_lb": ["front1", "front2"]},
+        floating=True,
+    )
+    (other,) = cluster["addresses"]["front2"]
+    (monitor,) = cluster["addresses"]["monitor1"]
+    assert flat("front1", cluster) >= {
+        ("22", "198.51.100.0/24", "SSH"),
+        ("161-162", "203.0.113.7", "SNMP"),
+        ("161-162", monitor, "SNMP"),
+        ("-", other, "the floating address"),
+    }
+    assert {port for port, source, _why in flat("front1", cluster) if source.endswith("/0")} == set()
+
+
+def test_a_host_is_let_in_by_others_at_their_own_ports() -> None:
+    cluster = description(extra=[{"port": 9100, "sources": ["198.51.100.0/24"]}])
+    (address,) = cluster["addresses"]["worker1"]
+    found = flat("redis1", cluster, of=["worker1"], given={"redis_cluster_ports": [7005], "other": 1})
+    assert found == {("7005", address, "Redis")}
+    assert {port for port, _source, _why in flat("master1", cluster, of=["worker1"], given={})} == {
+        "8081",
+        "18793",
+    }
+
+
+def test_addresses_are_compared_as_addresses() -> None:
+    cluster = description()
+    cluster["addresses"]["worker1"] = ["2001:DB8:0::0:1"]
+    assert ("8081", "2001:db8::1", "execution API") in flat("master1", cluster, of=["worker1"])
+    assert not any(source == "2001:db8::1" for _port, source, _why in flat("worker1", cluster))
+
+
 @given(st.lists(st.ip_addresses(v=4).map(lambda one: f"{one}/24"), max_size=6))
 def test_networks_of_a_set_never_overlap(texts: list[str]) -> None:
     networks = [ipaddress.ip_network(text, strict=False) for text in texts]
@@ -231,7 +288,9 @@ def problems(**variables: Any) -> list[str]:
     cluster = {
         "roles": {role: {"group": role, "hosts": ["a"]} for role in ROLES},
         "inventory_groups": {"all": ["a", "m"], "monitoring": ["m"]},
-        "known_variables": {"firewall_backend": {"type": "str", "choices": ["none", "nftables"]}},
+        "known_variables": {
+            "firewall_backend": {"type": "str", "choices": ["none", "nftables", "ufw", "firewalld"]}
+        },
         "hosts": {"a": {"values": {}, "given": given_values}},
     }
     base = {
@@ -251,7 +310,7 @@ FROM_HERE = {"ssh_connection": {"client": "192.0.2.7", "client_port": 5, "server
 @pytest.mark.parametrize(
     ("variables", "told"),
     [
-        ({"firewall_backend": "iptables"}, "use none or nftables"),
+        ({"firewall_backend": "iptables"}, "use none or nftables or ufw or firewalld"),
         ({"firewall_ssh_sources": ["192.0.2.1/24"]}, "did you mean 192.0.2.0/24?"),
         ({"firewall_clients": ["office"]}, "firewall_clients on a has office, which is no network"),
         ({"firewall_extra": [{"port": 9100}]}, "has no sources for port 9100"),
@@ -264,6 +323,22 @@ FROM_HERE = {"ssh_connection": {"client": "192.0.2.7", "client_port": 5, "server
         ({"firewall_ssh_sources": [], "probe": FROM_HERE}, "does not hold 192.0.2.7"),
         ({"probe": {"firewalls": ["ufw"]}}, "ufw is active on a"),
         ({"probe": {"firewalls": ["firewalld"]}}, "systemctl disable --now firewalld"),
+        ({"probe": {"firewalls": ["ufw"]}}, "set firewall_backend: ufw there"),
+        ({"firewall_backend": "ufw", "probe": {"firewalls": []}}, "ufw is not active on a, and"),
+        ({"firewall_backend": "ufw", "probe": {"firewalls": []}}, "switch it on with `ufw allow OpenSSH"),
+        (
+            {"firewall_backend": "firewalld", "probe": {"firewalls": ["airflowops-firewalld"]}},
+            "not active on a",
+        ),
+        (
+            {"firewall_backend": "ufw", "probe": {"firewalls": ["ufw", "firewalld"]}},
+            "firewalld is active on a, beside which firewall_backend: ufw",
+        ),
+        (
+            {"firewall_backend": "ufw", "firewall_log": True, "probe": {"firewalls": ["ufw"]}},
+            "firewall_log on a works with firewall_backend: nftables alone",
+        ),
+        ({"firewall_backend": "ufw", "firewall_extra": [{}], "probe": {"firewalls": ["ufw"]}}, "no fit port"),
     ],
 )
 def test_bad_input_is_one_sentence(variables: dict[str, Any], told: str) -> None:
@@ -283,6 +358,10 @@ def test_good_input_is_none() -> None:
     )
     mapped = {"ssh_connection": {"client": "::ffff:192.0.2.7", "client_port": 5, "server_port": 22}}
     assert problems(firewall_ssh_sources=["192.0.2.0/24"], probe=mapped) == []
+    # Such a firewall lets SSH in by rules that are not ours. Where a host was not looked at, nothing is told.
+    beside = {"firewall_backend": "ufw", "firewall_ssh_sources": ["198.51.100.0/24"]}
+    assert problems(**beside, probe={**FROM_HERE, "firewalls": ["ufw", "airflowops"]}) == []
+    assert problems(**beside) == []
     # Without our firewall another one is nobody's business.
     assert problems(firewall_backend="none", firewall_clients=["x"], probe={"firewalls": ["ufw"]}) == []
 

@@ -226,3 +226,17 @@ def test_other_firewalls_are_seen(tmp_path: Path) -> None:
     assert host_probe.firewalls(str(tmp_path)) == ["firewalld"]
     (tmp_path / "etc/ufw/ufw.conf").write_text("ENABLED=yes\n")
     assert host_probe.firewalls(str(tmp_path)) == ["ufw", "firewalld"]
+
+
+def test_our_own_rules_are_seen_wherever_they_are(tmp_path: Path) -> None:
+    for folder in ("etc/ufw", "etc/firewalld/policies", "etc/systemd/system"):
+        (tmp_path / folder).mkdir(parents=True)
+    tuples = "### tuple ### allow tcp 22 ::/0 any ::/0 in comment=6d79206f776e\n"
+    (tmp_path / "etc/ufw/user6.rules").write_text(tuples)
+    assert host_probe.firewalls(str(tmp_path)) == []
+    ours = f"### tuple ### allow tcp 80 ::/0 any ::/0 in comment={b'airflowops: nginx'.hex()}\n"
+    (tmp_path / "etc/ufw/user6.rules").write_text(tuples + ours)
+    assert host_probe.firewalls(str(tmp_path)) == ["airflowops-ufw"]
+    (tmp_path / "etc/firewalld/policies/airflowops.xml").touch()
+    (tmp_path / "etc/systemd/system/airflowops-firewall.service").touch()
+    assert host_probe.firewalls(str(tmp_path)) == ["airflowops", "airflowops-ufw", "airflowops-firewalld"]
