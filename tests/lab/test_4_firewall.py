@@ -60,6 +60,11 @@ def listening(lab: Lab) -> dict[str, set[int]]:
         return dict(zip(lab.hosts, pool.map(ports, lab.hosts)))
 
 
+def front_ports(lab: Lab) -> list[tuple[str, int]]:
+    ports = (80, 443) if lab.ca else (80,)
+    return [(host, port) for host in lab.group("nginx_lb") for port in ports]
+
+
 def opens(host: str, port: int) -> bool:
     try:
         socket.create_connection((host, port), 1.5).close()
@@ -74,8 +79,7 @@ def test_from_outside_only_ssh_and_nginx_are_found(lab: Lab) -> None:
     with ThreadPoolExecutor(100) as pool:
         answers = [*pool.map(lambda one: opens(lab.address(one[0]), one[1]), wanted)]
     found = {one for one, answered in zip(wanted, answers) if answered}
-    fronts = lab.group("nginx_lb")
-    assert found == {(host, 22) for host in lab.hosts} | {(host, 80) for host in fronts}
+    assert found == {(host, 22) for host in lab.hosts} | {*front_ports(lab)}
 
 
 def test_a_worker_gets_to_what_it_needs_and_to_nothing_else(lab: Lab) -> None:
@@ -92,7 +96,7 @@ def test_a_worker_gets_to_what_it_needs_and_to_nothing_else(lab: Lab) -> None:
     needed = {(lab.address(host), port) for host in lab.group("redis_cluster") for port in (7000, 7001)}
     needed |= {(lab.address(host), 5432) for host in lab.group("postgres_metastore")}
     needed |= {(lab.address(host), 8081) for host in lab.group("airflow_master")}
-    needed |= {(lab.address(host), 80) for host in lab.group("nginx_lb")}
+    needed |= {(lab.address(host), port) for host, port in front_ports(lab)}
     needed |= {(lab.address(host), 22) for host in lab.hosts if host != "worker1"}
     assert found == needed
 
