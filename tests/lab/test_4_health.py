@@ -271,6 +271,7 @@ def controller(lab: Lab, tmp_path: Path) -> str:
         "set -e; mkdir -p /root/checkout; tar -C /root/checkout -xf /tmp/checkout.tar; rm /tmp/checkout.tar;"
         " chown -R root: /root/checkout; mkdir -p /root/checkout/.collections/ansible_collections/airflowops;"
         " ln -sfn ../../.. /root/checkout/.collections/ansible_collections/airflowops/cluster;"
+        " apt-get update -qq; apt-get install -qq -y python3-venv openssh-client >/dev/null;"
         f" python3 -m venv /root/controller && /root/controller/bin/pip install -q {packages}",
     )
     inventories = " ".join(f"-i {path.relative_to(ROOT)}" for path in lab.inventories)
