@@ -63,8 +63,9 @@ def test_second_run_from_the_checkout_changes_nothing(lab: Lab) -> None:
 
 
 # A quarter is what is asked for: on two quiet cores ten hosts take 0.21, and a single one 0.21 to 0.245
-# without HTTPS and who watches; with them 0.30, beside a browser. This is a tenth above: the first run waits for downloads and
-# disks, the second for CPU alone, and another machine shifts the two against each other by as much.
+# without HTTPS and who watches; with them 0.30, beside a browser. This is a tenth above: the first run waits
+# for downloads and disks, the second for CPU alone, and another machine shifts the two against each other by
+# as much.
 SECOND_TO_FIRST = {"multi_node": 0.275, "single_node": 0.33}
 
 
