@@ -117,8 +117,7 @@ class Lab:
         )  # fmt: skip
         self.server("start")
         self.processes: list[Process] = []
-        self.api = self.start(API_SERVER)
-        assert self.api.ask("running") == "done"
+        self.start_api()
 
     def server(self, action: str) -> None:
         options = f"-p {self.port} -k {self.directory} -c listen_addresses=127.0.0.1 -c ssl=on"
@@ -130,6 +129,11 @@ class Lab:
     def start(self, program: str) -> Process:
         self.processes.append(Process(program, self.port, self.directory / "home"))
         return self.processes[-1]
+
+    def start_api(self) -> None:
+        """Returns when it is there: its start takes seconds beside other tests."""
+        self.api = self.start(API_SERVER)
+        assert self.api.ask("running") == "done"
 
     def scheduler(self) -> Process:
         process = self.start(SCHEDULER)
@@ -212,7 +216,7 @@ def test_without_a_metastore_it_sleeps_as_it_was_told(lab: Lab, scheduler: Proce
         lab.server("start")
     # Its pool finds the old connections broken, once.
     lab.api.end()
-    lab.api = lab.start(API_SERVER)
+    lab.start_api()
     time.sleep(0.3)
     scheduler.sleep(0.3)
     scheduler.sleep(0.3)
