@@ -12,7 +12,11 @@ import copy
 import importlib.util
 import json
 import re
+import socket
+import ssl
 import subprocess
+import threading
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -547,17 +551,45 @@ def collector() -> Any:
     return module
 
 
-def test_a_certificate_and_its_end(tmp_path: Path) -> None:
+@pytest.fixture
+def ten_days(tmp_path: Path) -> Path:
+    """A folder with the certificate a.crt, which ends in ten days, and its key."""
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
          "-days", "10", "-subj", "/CN=a", "-keyout", tmp_path / "key", "-out", tmp_path / "a.crt"],
         check=True, capture_output=True,
     )  # fmt: skip
-    ((_name, labels, end),) = collector().certificates([str(tmp_path / "a.crt"), str(tmp_path / "none")])
-    assert labels == {"path": str(tmp_path / "a.crt")}
+    return tmp_path
+
+
+def test_a_certificate_and_its_end(ten_days: Path) -> None:
+    ((_name, labels, end),) = collector().certificates([str(ten_days / "a.crt"), str(ten_days / "none")])
+    assert labels == {"path": str(ten_days / "a.crt")}
     assert abs(
         datetime.now(timezone.utc) + timedelta(days=10) - datetime.fromtimestamp(end, timezone.utc)
     ) < timedelta(minutes=5)
+
+
+def test_the_end_of_the_certificate_that_is_shown(ten_days: Path) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(ten_days / "a.crt", ten_days / "key")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"https://a.example.org:{listener.getsockname()[1]}"
+
+        def answer() -> None:
+            with suppress(OSError):
+                context.wrap_socket(listener.accept()[0], server_side=True).close()
+
+        server = threading.Thread(target=answer)
+        server.start()
+        try:
+            ((_name, labels, end),) = collector().shown(url)
+        finally:
+            server.join(10)
+    assert labels == {"path": url}
+    ((_name, _labels, in_file),) = collector().certificates([str(ten_days / "a.crt")])
+    assert end == in_file
+    assert collector().shown("") == []
 
 
 def test_heartbeats_are_read_of_airflows_health() -> None:

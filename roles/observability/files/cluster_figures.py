@@ -5,7 +5,8 @@
 
     cluster_figures.py host|backup CONFIG DIRECTORY
 
-host: when certificates end, and what Airflow says of its parts. backup: how old the metastore's backups are.
+host: when certificates end, those in files and the one that nginx shows, and what Airflow says of its parts.
+backup: how old the metastore's backups are.
 What could not be looked at is itself a figure: airflowops_look_failed.
 """
 
@@ -13,11 +14,13 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import ssl
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
 import urllib.request
 from datetime import datetime
 from pathlib import Path
@@ -37,6 +40,13 @@ HELP = {
 Figure = tuple[str, dict[str, str], float]
 
 
+def end(pem: str) -> float:
+    done = subprocess.run(
+        ["openssl", "x509", "-noout", "-enddate"], input=pem, capture_output=True, text=True, check=True
+    )
+    return ssl.cert_time_to_seconds(done.stdout.strip().partition("=")[2])
+
+
 def certificates(paths: Iterable[str]) -> list[Figure]:
     """The first end within each file; a file that is not there has none."""
     found = []
@@ -45,20 +55,27 @@ def certificates(paths: Iterable[str]) -> list[Figure]:
             pem = Path(path).read_text(encoding="ascii")
         except FileNotFoundError:
             continue
-        ends = []
-        for block in re.findall(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", pem, re.DOTALL):
-            done = subprocess.run(
-                ["openssl", "x509", "-noout", "-enddate"],
-                input=block,
-                capture_output=True,
-                text=True,
-                check=True,
-            )
-            ends.append(ssl.cert_time_to_seconds(done.stdout.strip().partition("=")[2]))
-        if not ends:
+        blocks = re.findall(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", pem, re.DOTALL)
+        if not blocks:
             raise ValueError(f"{path} holds no certificate")
-        found.append(("airflowops_certificate_end_timestamp_seconds", {"path": path}, min(ends)))
+        found.append(("airflowops_certificate_end_timestamp_seconds", {"path": path}, min(map(end, blocks))))
     return found
+
+
+def shown(url: str) -> list[Figure]:
+    """The end of the certificate with which this host answers for the URL, whatever its file says by now."""
+    if not url:
+        return []
+    parts = urllib.parse.urlsplit(url)
+    # Whoever signed it, its end is what counts.
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    raw = socket.create_connection(("127.0.0.1", parts.port or 443), timeout=10)
+    with context.wrap_socket(raw, server_hostname=parts.hostname) as connection:
+        certificate = connection.getpeercert(binary_form=True)
+    assert certificate
+    pem = ssl.DER_cert_to_PEM_cert(certificate)
+    return [("airflowops_certificate_end_timestamp_seconds", {"path": url}, end(pem))]
 
 
 def airflow(url: str) -> list[Figure]:
@@ -157,6 +174,7 @@ def main(kind: str, config: str, directory: str) -> None:
         figures = look("backup", ask_pgbackrest)
     else:
         figures = look("certificates", certificates, wanted["certificates"])
+        figures += look("front", shown, wanted["front"])
         figures += look("airflow", airflow, wanted["airflow"])
     figures.append(("airflowops_look_timestamp_seconds", {"look": kind}, time.time()))
     write(Path(directory) / f"{kind}.prom", text(figures))
