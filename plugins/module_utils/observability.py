@@ -62,9 +62,7 @@ def modules(roles: set[str], own: Mapping[str, Any], host: str) -> dict[str, dic
         if own["patroni"]:
             wanted["patroni"] = local("patroni", own["postgres_metastore_patroni_port"])
             # Its certificate carries the host's address.
-            wanted["patroni"]["http"].update(
-                scheme="https", address=own["addresses"][host], tls_ca_cert_file=own["ca_file"]
-            )
+            wanted["patroni"]["http"].update(scheme="https", address=own["addresses"][host])
     if "etcd" in roles:
         wanted["etcd"] = local("etcd", ports["etcd"])
     if "nginx_lb" in roles:

@@ -343,7 +343,6 @@ SETTINGS: dict[str, Any] = {
     "redis_tls": False,
     "postgres_metastore_patroni_port": 8008,
     "patroni": True,
-    "ca_file": "/etc/airflowops/metastore-ca.crt",
     "flower_port": 5555,
 }  # fmt: skip
 HOSTVARS: dict[str, dict[str, Any]] = {
@@ -382,7 +381,7 @@ def test_all_figures_are_on_loopback_but_patronis() -> None:
     modules = exporter_proxy(found()["one"])["modules"]
     elsewhere = {name for name, module in modules.items() if module["http"]["address"] != "127.0.0.1"}
     assert elsewhere == {"patroni"}
-    assert modules["patroni"]["http"]["tls_ca_cert_file"]
+    assert modules["patroni"]["http"]["scheme"] == "https"
 
 
 def test_prometheus_takes_the_configuration(tmp_path: Path) -> None:
