@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from lab import Lab
+from monitoring import Monitoring
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -50,6 +51,13 @@ def lab(pytestconfig: pytest.Config) -> Lab:
 @pytest.fixture(scope="session")
 def keep(pytestconfig: pytest.Config) -> bool:
     return pytestconfig.getoption("--keep")
+
+
+@pytest.fixture(scope="session")
+def monitoring(lab: Lab) -> Monitoring:
+    if not lab.inventory.get("monitoring", {}).get("hosts"):
+        pytest.skip("no host in the group monitoring")
+    return Monitoring(lab)
 
 
 @pytest.fixture
