@@ -618,9 +618,8 @@ def test_backups_of_each_kind_and_the_newest_of_all() -> None:
         if name == "airflowops_backup_end_timestamp_seconds"
     }
     assert ends == {"full": 1, "incr": 2, "any": 2}
-    assert collector().backups([{"status": {"code": 2}, "backup": []}]) == [
-        ("airflowops_backup_repository_ok", {}, 0.0)
-    ]
+    for none in ([{"status": {"code": 2}, "backup": []}], []):
+        assert collector().backups(none) == [("airflowops_backup_repository_ok", {}, 0.0)]
 
 
 def test_what_it_writes_is_what_prometheus_reads() -> None:
