@@ -76,6 +76,13 @@ print(json.dumps([
     task_runner.TypeAdapter(pydantic.JsonValue).validate_python({"a": [1]}) == {"a": [1]},
 ]))
 """
+# One module that is not there yet, one that is none, and one that ends in an error.
+PRELOAD = """
+import airflowops_tasks
+assert "sched" not in sys.modules
+airflowops_tasks.prepare()
+print(json.dumps(["sched" in sys.modules, "broken" in sys.modules]))
+"""
 
 
 def run(program: str, directory: Path, *arguments: str, **environment: str) -> Any:
@@ -117,3 +124,9 @@ def test_the_scheduler_keeps_its_connection_to_the_result_backend(tmp_path: Path
 
 def test_what_a_worker_prepares(tmp_path: Path) -> None:
     assert run(WORKER, tmp_path) == [True, True]
+
+
+def test_what_a_worker_imports_for_its_tasks(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("raise RuntimeError('as it is')")
+    environment = {"PYTHONPATH": str(tmp_path), "AIRFLOWOPS_PRELOAD": "no_module_of_anybody broken sched"}
+    assert run(PRELOAD, tmp_path, **environment) == [True, False]

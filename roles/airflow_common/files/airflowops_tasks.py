@@ -13,7 +13,8 @@ The first heartbeat, sent in the moment in which the start of the task has been 
 It is a fourth of what a short task asks of the execution API.
 
 What each task makes anew: it runs in a fork of its slot, and leaves nothing behind. Here the worker makes it
-once, before there are slots.
+once, before there are slots. AIRFLOWOPS_PRELOAD in the environment names modules that it also imports then,
+such as what all DAG files import: "pandas airflow.providers.amazon.aws.hooks.s3".
 
 AIRFLOWOPS_SPEED=0 in the environment leaves Airflow as it is.
 """
@@ -21,6 +22,8 @@ AIRFLOWOPS_SPEED=0 in the environment leaves Airflow as it is.
 from __future__ import annotations
 
 import gc
+import importlib
+import logging
 import os
 from typing import Any
 
@@ -30,6 +33,8 @@ from celery.signals import worker_init
 
 # Between two looks at a process that has nothing more to send.
 LOOK_SECONDS = 0.01
+
+log = logging.getLogger(__name__)
 
 service_of_airflow = supervisor.WatchedSubprocess._service_subprocess
 heartbeat_of_airflow = supervisor.ActivitySubprocess._send_heartbeat_if_needed
@@ -79,9 +84,19 @@ def prepare(**_: Any) -> None:
     with DAG(dag_id="airflowops", schedule=None):
         BashOperator(task_id="bash", bash_command="true")
         PythonOperator(task_id="python", python_callable=print)
+    preload(os.environ.get("AIRFLOWOPS_PRELOAD", "").split())
     # Out of the garbage collector's sight, so that it does not write to what forks share.
     gc.collect()
     gc.freeze()
+
+
+def preload(modules: list[str]) -> None:
+    """What cannot be imported is left to the tasks that need it, and to what they say of it."""
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except Exception as error:
+            log.warning("AIRFLOWOPS_PRELOAD names %s, which cannot be imported: %s", module, error)
 
 
 if os.environ.get("AIRFLOWOPS_SPEED") != "0":
