@@ -77,7 +77,7 @@ def bundle_config(bundles: Iterable[Mapping[str, Any]], folder: bool) -> list[di
             kwargs.update(git_conn_id=connection_id(bundle), tracking_ref=bundle.get("ref") or "main")
             if bundle.get("subdir"):
                 kwargs["subdir"] = bundle["subdir"]
-            classpath = "airflowops_bundles.GitBundle"
+            classpath = "airflowops_git.GitBundle"
         elif "s3" in bundle:
             bucket, prefix = object_store.bucket_and_prefix(bundle)
             kwargs.update(aws_conn_id=connection_id(bundle), bucket_name=bucket, prefix=prefix)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""airflowops_bundles with a real repository, whose server goes away and comes back."""
+"""airflowops_git with a real repository, whose server goes away and comes back."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PROGRAM = """
 import sys
 sys.path.insert(0, sys.argv[1])
 if sys.argv[2] == "ours":
-    from airflowops_bundles import GitBundle as Bundle
+    from airflowops_git import GitBundle as Bundle
 else:
     from airflow.providers.git.bundles.git import GitDagBundle as Bundle
 bundle = Bundle(name="etl", tracking_ref="main", repo_url=sys.argv[3], version=sys.argv[4] or None)
@@ -101,7 +101,7 @@ def test_says_so_when_it_has_nothing(repository: Repository) -> None:
 
 
 def test_the_provider_still_throws_its_copy_away(repository: Repository) -> None:
-    """When this fails, the Git provider has mended it, and airflowops_bundles can go."""
+    """When this fails, the Git provider has mended it, and airflowops_git can go."""
     assert "serves" in repository.serve("theirs").stdout
     repository.go_away()
     assert repository.serve("theirs").returncode != 0

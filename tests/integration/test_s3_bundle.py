@@ -54,7 +54,8 @@ class Host:
             text=True,
             check=False,
             env={
-                "PATH": os.environ["PATH"],
+                # As on a host without git.
+                "PATH": str(Path(self.python).parent),
                 "PYTHONPATH": str(FILES),
                 "AIRFLOW_HOME": str(self.home),
                 "AIRFLOW__CORE__LOAD_EXAMPLES": "False",

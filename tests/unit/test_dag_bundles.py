@@ -42,7 +42,7 @@ def test_what_airflow_is_told() -> None:
     assert [bundle["name"] for bundle in config] == ["dags-folder", "etl-dags", "web", "lake"]
     assert config[1] == {
         "name": "etl-dags",
-        "classpath": "airflowops_bundles.GitBundle",
+        "classpath": "airflowops_git.GitBundle",
         "kwargs": {
             "refresh_interval": 60,
             "git_conn_id": "airflowops_etl_dags",
