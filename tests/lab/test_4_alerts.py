@@ -19,6 +19,7 @@ from lab import Lab, wait_until
 from metastore import members
 from monitoring import Monitoring
 from test_2_verify import redis_info
+from test_4_health import FAULTS
 
 pytestmark = [pytest.mark.topology("multi_node"), pytest.mark.usefixtures("long")]
 MASTERS, WORKERS, METASTORE = "airflow_master", "airflow_worker", "postgres_metastore"
@@ -128,8 +129,9 @@ def a_copy_of_the_broker(lab: Lab) -> tuple[list[Fault], set[str]]:
             f"{login} config set maxmemory {int(used) * 11 // 10}",
             f"{login} config set maxmemory {said}",
         ),
-        # Beside it, as Redis does not mind. (HAProxy that runs holds who comes until there is a primary.)
-        stopped(lab.group(MASTERS)[1], "haproxy"),
+        # Beside it, as Redis does not mind. HAProxy that runs would hold who comes until there is a primary, and
+        # what is only stopped is started again by the next part of Airflow.
+        Fault(lab.group(MASTERS)[1], FAULTS["haproxy"].make, FAULTS["haproxy"].undo),
     ]
     return faults, {"RedisDown", "SlotOwnerWithoutReplica", "RedisMemoryShort", "AirflowWithoutMetastore"}
 
