@@ -128,7 +128,8 @@ def certbot(lab: Lab, arguments: str) -> None:
     )
 
 
-@pytest.mark.usefixtures("names", "set_back")
+# Set back first, as nginx would be without its files.
+@pytest.mark.usefixtures("names", "authority", "set_back")
 def test_certificates_of_an_acme_client(lab: Lab, authority: str, tmp_path: Path) -> None:
     url = f"https://{NAME}"
     variables = {
