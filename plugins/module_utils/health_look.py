@@ -403,9 +403,10 @@ def nginx_certificates(directory: str = "/etc/nginx") -> list[str]:
     return sorted(str(Path(directory) / path) for path in paths)
 
 
-def certificates(patterns: Sequence[str], timeout: float) -> list[dict[str, Any]]:
-    """Each file with the certificate in it that ends first."""
-    files = {path for pattern in patterns for path in glob.glob(pattern)}  # noqa: PTH207 - an absolute pattern | {*nginx_certificates()}
+def certificates(patterns: Sequence[str], timeout: float, nginx: str = "/etc/nginx") -> list[dict[str, Any]]:
+    """Each file with the certificate in it that ends first, and each that nginx names."""
+    found = {path for pattern in patterns for path in glob.glob(pattern)}  # noqa: PTH207 - an absolute pattern
+    files = found | {*nginx_certificates(nginx)}
     seen = []
     for path in sorted(files):
         ends = []

@@ -32,6 +32,10 @@ options:
       content:
         description: A file's whole content.
         type: str
+      base64:
+        description: Whether O(files[].content) is in base64, as that of a file which is no text.
+        type: bool
+        default: false
       secret_content:
         description: Likewise, of a file that holds secrets. Shown neither in logs nor in differences.
         type: str
@@ -123,6 +127,7 @@ changed_paths:
 import os
 import shlex
 import tempfile
+from base64 import b64decode
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -156,6 +161,8 @@ def wanted_content(entry: dict, before: bytes | None) -> bytes:
     """The whole content that the file has to have, given what it holds."""
     if entry["block"] is not None:
         return to_bytes(with_block(to_text(before or b""), entry["block"]))
+    if entry["base64"]:
+        return b64decode(entry["content"], validate=True)
     return to_bytes(entry["content"] if entry["content"] is not None else entry["secret_content"])
 
 
@@ -178,6 +185,8 @@ def check_form(entry: dict) -> None:
         )
     if entry["sealed"] and kinds != ["secret_content"]:
         raise FilesError(f"{entry['path']}: what is to be sealed is given as secret_content.")
+    if entry["base64"] and kinds != ["content"]:
+        raise FilesError(f"{entry['path']}: what is in base64 is given as content.")
 
 
 def attributes(module: AnsibleModule, entry: dict, path: str) -> bool:
@@ -334,6 +343,7 @@ def main() -> None:
                 "options": {
                     "path": {"type": "path", "required": True},
                     "content": {"type": "str"},
+                    "base64": {"type": "bool", "default": False},
                     "secret_content": {"type": "str", "no_log": True},
                     "sealed": {"type": "bool", "default": False},
                     "absent": {"type": "bool", "default": False},
@@ -352,7 +362,7 @@ def main() -> None:
     )
     try:
         result = run(module)
-    except (FilesError, OSError) as error:
+    except (FilesError, OSError, ValueError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)
 

@@ -19,7 +19,7 @@ ANSIBLE = Path(sys.executable).parent / "ansible-playbook"
 
 
 def take(*steps: tuple[str, Path]) -> None:
-    """Steps, each on the CA of a folder, in one run. The first CA of all is made by the step `make`."""
+    """Steps, each on the CA of a folder, in one run. The step `make` is what site.yml does first."""
     tasks = [
         {
             "ansible.builtin.include_role": {
@@ -50,7 +50,21 @@ def announced(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def files(folder: Path) -> dict[str, str]:
-    return {path.name: path.read_text() for path in folder.iterdir()}
+    return {path.name: path.read_text() for path in folder.iterdir() if path.suffix != ".crl"}
+
+
+def lists(folder: Path) -> set[Path]:
+    return {*folder.glob("*.crl")}
+
+
+def is_good(revoked: Path, ca: Path) -> bool:
+    """Whether it is the list that the CA has signed, and good until the CA ends."""
+    told = subprocess.run(
+        ["openssl", "crl", "-in", revoked, "-CAfile", ca, "-noout", "-nextupdate"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    end = subprocess.check_output(["openssl", "x509", "-in", ca, "-noout", "-enddate"], text=True)
+    return "verify OK" in told.stderr and told.stdout.split("=")[1] == end.split("=")[1]
 
 
 def fits(folder: Path) -> bool:
@@ -74,6 +88,34 @@ def test_one_takes_the_others_place(announced: Path, tmp_path: Path) -> None:
     shutil.copytree(used, forgotten)
     take(("forget", forgotten))
     assert files(forgotten) == {name: files(used)[name] for name in ("ca.crt", "ca.key")}
+
+
+def test_the_list_of_what_is_revoked_is_there_for_each_ca(announced: Path, tmp_path: Path) -> None:
+    """Named by its CA's key, so that none is asked for what another has signed."""
+    (first,) = lists(announced)
+    assert is_good(first, announced / "ca.crt")
+    begun = first.read_bytes()
+    folder = tmp_path / "pki"
+    shutil.copytree(announced, folder)
+    take(("use", folder), ("make", folder))
+    assert len(lists(folder)) == 2
+    assert is_good(folder / first.name, folder / "ca-previous.crt")
+    (second,) = lists(folder) - {folder / first.name}
+    assert is_good(second, folder / "ca.crt")
+    made = second.read_bytes()
+    take(("forget", folder), ("make", folder))
+    assert lists(folder) == {second}
+    assert second.read_bytes() == made != begun
+
+
+def test_a_ca_of_an_earlier_version_gets_its_list(announced: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "pki"
+    shutil.copytree(announced, folder)
+    for path in lists(folder):
+        path.unlink()
+    take(("make", folder))
+    (made,) = lists(folder)
+    assert is_good(made, folder / "ca.crt")
 
 
 def test_cut_off_while_it_takes_the_place(announced: Path, tmp_path: Path) -> None:

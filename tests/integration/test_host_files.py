@@ -222,6 +222,17 @@ def test_only_secrets_are_sealed(tmp_path: Path) -> None:
     assert not (tmp_path / "a").exists()
 
 
+def test_file_that_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    wish = {"path": str(path), "content": "MIL/AAo=", "base64": True}
+    assert write(wish)["changed"]
+    assert path.read_bytes() == b"0\x82\xff\x00\n"
+    assert not write(wish)["changed"]
+    for wrong in ({**wish, "content": "no base64!"}, {"path": str(path), "block": "MIL/", "base64": True}):
+        assert write(wrong)["failed"]
+    assert path.read_bytes() == b"0\x82\xff\x00\n"
+
+
 def test_file_that_must_not_be(tmp_path: Path) -> None:
     file, folder = tmp_path / "file", tmp_path / "folder"
     file.write_text("x")

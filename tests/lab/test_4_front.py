@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
+import re
 import shlex
 import socket
 import ssl
@@ -16,7 +18,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
+from urllib.error import URLError
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import pytest
 from lab import Lab, changed, wait_until
@@ -154,6 +159,31 @@ def test_flower_asks_for_a_login_and_hides_the_rest(lab: Lab) -> None:
         assert ask(lab, path).status == 404, path
 
 
+def test_who_asks_what_was_revoked_is_answered(lab: Lab, tmp_path: Path) -> None:
+    """As Windows does before it believes a certificate."""
+    revoked = tmp_path / "revoked.pem"
+    for front in lab.group("nginx_lb"):
+        address = lab.address(front)
+        named = lab.host(front).check_output(
+            "openssl x509 -in /etc/airflowops/front/tls/tls.crt -noout -ext crlDistributionPoints"
+        )
+        url = re.search(r"URI:(http://\S+)", named)
+        assert url, named
+        assert urlsplit(url[1]).hostname == urlsplit(lab.url).hostname
+        answer = urlopen(url[1].replace(str(urlsplit(lab.url).hostname), address), timeout=10)
+        assert answer.headers["Content-Type"] == "application/pkix-crl"
+        text = base64.encodebytes(answer.read()).decode()
+        revoked.write_text(f"-----BEGIN X509 CRL-----\n{text}-----END X509 CRL-----\n")
+
+        here = f"https://{address}:{urlsplit(lab.url).port or 443}/nginx-health"
+        context = ssl.create_default_context(cafile=lab.ca)
+        context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
+        with pytest.raises(URLError, match="unable to get certificate CRL"):
+            urlopen(here, timeout=10, context=context)
+        context.load_verify_locations(cafile=revoked)
+        assert urlopen(here, timeout=10, context=context).read() == b"ok\n"
+
+
 def test_root_alone_reads_the_key(lab: Lab) -> None:
     for host in lab.group("nginx_lb"):
         name = lab.host(host).check_output(
@@ -223,12 +253,22 @@ def test_a_page_tells_that_no_master_answers(lab: Lab) -> None:
 
 def test_airflow_sees_its_users_addresses(lab: Lab) -> None:
     """And not what they say in a header."""
-    front = lab.group("nginx_lb")[0]
     mark = f"mark{time.time_ns()}"
-    ask(lab, f"/api/v2/version?{mark}", address=lab.address(front), **{"X-Forwarded-For": "203.0.113.9"})
+    front = lab.address(lab.group("nginx_lb")[0])
+    ask(lab, f"/api/v2/version?{mark}", address=front, **{"X-Forwarded-For": "203.0.113.9"})
+    seen = logged(lab, mark)
+    assert own_address(front) in seen and "203.0.113.9" not in seen, seen
+
+
+def own_address(other: str) -> str:
+    """This machine's, as the other sees it."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as way:
-        way.connect((lab.address(front), 443))
-        own = way.getsockname()[0]
+        way.connect((other, 443))
+        return way.getsockname()[0]
+
+
+def logged(lab: Lab, mark: str) -> str:
+    """The line in which a master has logged a request."""
 
     def line() -> str:
         for master in lab.group("airflow_master"):
@@ -241,8 +281,7 @@ def test_airflow_sees_its_users_addresses(lab: Lab) -> None:
                 return found
         return ""
 
-    seen = wait_until("Airflow has logged it", line, 10)
-    assert own in seen and "203.0.113.9" not in seen, seen
+    return wait_until("Airflow has logged it", line, 10)
 
 
 # --- Bad input and changes
@@ -289,6 +328,26 @@ def certificate(lab: Lab, front: str) -> str:
     return ssl.get_server_certificate(
         (lab.address(front), urlsplit(lab.url).port or 443), ca_certs=str(lab.ca)
     )
+
+
+@pytest.mark.usefixtures("long")
+def test_testssl_finds_nothing_above_low(lab: Lab) -> None:
+    """That of Debian, on the host itself. By default it asks nobody else on the internet."""
+    host = lab.host(lab.group("nginx_lb")[0])
+    host.check_output(
+        "command -v testssl || { apt-get update -qq;"
+        " DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends testssl.sh; }"
+    )
+    base, report = urlsplit(lab.url), "/tmp/testssl.json"
+    done = host.run(
+        f"rm -f {report}; cd /tmp; timeout 900 testssl --quiet --color 0 --warnings off --ip one"
+        f" --add-ca /etc/airflowops/front-ca.crt --jsonfile {report} {base.hostname}:{base.port or 443}"
+    )
+    findings = {found["id"]: found for found in json.loads(host.file(report).content_string)}
+    assert len(findings) > 100 and "scanTime" in findings, done.stdout[-3000:]
+    assert findings["cert_chain_of_trust"]["severity"] == "OK"
+    above = ("MEDIUM", "HIGH", "CRITICAL", "FATAL")
+    assert [found for found in findings.values() if found["severity"] in above] == []
 
 
 # --- The floating address

@@ -116,7 +116,15 @@ def test_nginx_names_its_certificates(tmp_path: Path) -> None:
     (tmp_path / "conf.d/site.conf").write_text(
         'ssl_certificate "/etc/ssl/site.pem";\n# ssl_certificate old.crt;\n'
     )
-    assert health_look.nginx_certificates(str(tmp_path)) == ["/etc/ssl/site.pem", f"{tmp_path}/tls/front.crt"]
+    named = ["/etc/ssl/site.pem", f"{tmp_path}/tls/front.crt"]
+    assert health_look.nginx_certificates(str(tmp_path)) == named
+    # They are looked at beside the others.
+    (tmp_path / "tls").mkdir()
+    certificate(tmp_path / "tls/front.crt", 10)
+    certificate(tmp_path / "other.crt", 10)
+    seen = health_look.certificates([f"{tmp_path}/other.crt"], 10, str(tmp_path))
+    assert [entry["path"] for entry in seen] == sorted([*named, f"{tmp_path}/other.crt"])
+    assert [entry["path"] for entry in seen if "ends" in entry] == [f"{tmp_path}/other.crt", named[1]]
 
 
 def test_the_newest_version_names_the_unit_of_postgresql(tmp_path: Path) -> None:
