@@ -129,8 +129,8 @@ def a_copy_of_the_broker(lab: Lab) -> tuple[list[Fault], set[str]]:
             f"{login} config set maxmemory {int(used) * 11 // 10}",
             f"{login} config set maxmemory {said}",
         ),
-        # Beside it, as Redis does not mind. HAProxy that runs would hold who comes until there is a primary, and
-        # what is only stopped is started again by the next part of Airflow.
+        # Beside it, as Redis does not mind. HAProxy that runs would hold who comes until there is a primary,
+        # and what is only stopped is started again by the next part of Airflow.
         Fault(lab.group(MASTERS)[1], FAULTS["haproxy"].make, FAULTS["haproxy"].undo),
     ]
     return faults, {"RedisDown", "SlotOwnerWithoutReplica", "RedisMemoryShort", "AirflowWithoutMetastore"}
