@@ -14,6 +14,7 @@ import socket
 import ssl
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -249,6 +250,31 @@ def test_a_page_tells_that_no_master_answers(lab: Lab) -> None:
     finally:
         haproxy(lab, front, *(f"set server {server} state ready" for server in servers))
     wait_until("the masters are back", lambda: ask(lab, "/api/v2/version", address=address).status == 200, 10)
+
+
+def test_haproxy_restarts_and_nobody_notices(lab: Lab) -> None:
+    """As it does when a secret is rotated."""
+    front = lab.group("nginx_lb")[0]
+    answers: Counter[int] = Counter()
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.is_set():
+            answers[ask(lab, "/api/v2/version", address=lab.address(front)).status] += 1
+
+    lookers = [threading.Thread(target=look) for _ in range(4)]
+    for looker in lookers:
+        looker.start()
+    try:
+        for _ in range(3):
+            lab.host(front).check_output("systemctl restart haproxy")
+            time.sleep(1)
+    finally:
+        ended.set()
+        for looker in lookers:
+            looker.join()
+    assert answers[200] > 40
+    assert {*answers} == {200}, answers
 
 
 def test_airflow_sees_its_users_addresses(lab: Lab) -> None:
