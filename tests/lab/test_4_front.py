@@ -255,12 +255,15 @@ def test_a_page_tells_that_no_master_answers(lab: Lab) -> None:
 def test_haproxy_restarts_and_nobody_notices(lab: Lab) -> None:
     """As it does when a secret is rotated."""
     front = lab.group("nginx_lb")[0]
-    answers: Counter[int] = Counter()
+    answers: Counter[int | str] = Counter()
     ended = threading.Event()
 
     def look() -> None:
         while not ended.is_set():
-            answers[ask(lab, "/api/v2/version", address=lab.address(front)).status] += 1
+            try:
+                answers[ask(lab, "/api/v2/version", address=lab.address(front)).status] += 1
+            except (OSError, http.client.HTTPException) as error:
+                answers[repr(error)] += 1
 
     lookers = [threading.Thread(target=look) for _ in range(4)]
     for looker in lookers:
