@@ -136,6 +136,7 @@ FAULTS = {
         "systemctl restart airflow-scheduler.service",
         ["-e", "health_heartbeat_seconds=15"],
         shows="sleep 20",
+        mended="curl -fsS -o /dev/null http://127.0.0.1:8974/health",
     ),
     "failed-unit": Fault(
         MASTER,
