@@ -5,11 +5,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import ssl
 import subprocess
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from ansible_collections.airflowops.cluster.plugins.module_utils import dag_bundles
@@ -136,3 +141,64 @@ def test_what_is_here_is_served_while_the_store_is_away(host: Host) -> None:
 def test_a_copy_from_elsewhere_does_not_count(host: Host) -> None:
     shown = host.serve(host.bundle("lake", "s3://dags/elsewhere"), away=True)
     assert "lake fails: Failed to connect" in shown
+
+
+@pytest.fixture
+def https(host: Host, tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """The store by HTTPS: its endpoint, and the CA that no host knows by itself."""
+    key, certificate = tmp_path / "store.key", tmp_path / "store.pem"
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=store",
+        "-addext",
+    ]
+    subprocess.run(
+        [*command, "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
+        check=True,
+        capture_output=True,
+    )
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while some := await reader.read(65536):
+                writer.write(some)
+                await writer.drain()
+        except OSError:
+            pass  # Who does not trust the certificate hangs up.
+        writer.close()
+
+    async def visit(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        store = urlsplit(host.store.url)
+        there, back = await asyncio.open_connection(store.hostname, store.port)
+        await asyncio.gather(carry(reader, back), carry(there, writer))
+
+    loop = asyncio.new_event_loop()
+    server = loop.run_until_complete(asyncio.start_server(visit, "127.0.0.1", 0, ssl=context))
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}", certificate
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    server.close()
+
+
+def test_a_store_with_a_ca_of_its_own(host: Host, https: tuple[str, Path]) -> None:
+    endpoint, ca_file = https
+    known = host.bundle("known", "s3://dags/etl", endpoint=endpoint, ca_file=str(ca_file))
+    unknown = host.bundle("unknown", "s3://dags/etl", endpoint=endpoint)
+    told = host.check(known, unknown)
+    assert list(told) == ["unknown"]
+    assert "certificate verify failed" in told["unknown"]
+    shown = host.serve(known, unknown)
+    assert "known serves first.py" in shown
+    assert "unknown fails: " in shown
