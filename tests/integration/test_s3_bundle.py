@@ -147,24 +147,11 @@ def test_a_copy_from_elsewhere_does_not_count(host: Host) -> None:
 def https(host: Host, tmp_path: Path) -> Iterator[tuple[str, Path]]:
     """The store by HTTPS: its endpoint, and the CA that no host knows by itself."""
     key, certificate = tmp_path / "store.key", tmp_path / "store.pem"
-    command = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-days",
-        "2",
-        "-subj",
-        "/CN=store",
-        "-addext",
-    ]
-    subprocess.run(
-        [*command, "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
-        check=True,
-        capture_output=True,
+    command = (
+        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=store"
+        f" -addext subjectAltName=IP:127.0.0.1 -keyout {key} -out {certificate}"
     )
+    subprocess.run(command.split(), check=True, capture_output=True)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate, key)
 
