@@ -24,7 +24,7 @@ The description is a dictionary::
                                "secrets": {secret: what is wrong with it, empty if nothing},
                                "release": {"wanted", "in_use": versions of Airflow, "change": "upgrade" or
                                            "rollback" in the playbooks for it, "lock_file", "lock_there",
-                                           "providers": the names of those in it, without what all begin with,
+                                           "packages": the names of those in it, in lower case with dashes,
                                            "needs": [(variable, class of a provider that it asks for)]},
                                "figures": {"ports": {name: port} of what tells figures, with observability,
                                            "problems": what is wrong with its inputs},

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Mapping
+from typing import Any, Mapping, Sequence
 
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secrets import is_placeholder
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_words import (
@@ -20,6 +20,33 @@ AUTH_TYPES = ("AUTH_DB", "AUTH_LDAP", "AUTH_OAUTH", "AUTH_REMOTE_USER")
 NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 # https://flask-appbuilder.readthedocs.io/en/latest/security.html
 NEEDED = {"AUTH_LDAP": ("AUTH_LDAP_SERVER",), "AUTH_OAUTH": ("OAUTH_PROVIDERS",)}
+# What Authlib's client needs besides: where it finds the rest, or where people log in and tokens are fetched.
+OAUTH_ADDRESSES = (("server_metadata_url",), ("authorize_url", "access_token_url"))
+
+
+def oauth_problems(providers: Any) -> list[str]:
+    """What is wrong with OAUTH_PROVIDERS, as `auth_problems` tells it."""
+    shape = "has OAUTH_PROVIDERS of another shape: write a list of {name: …, remote_app: {…}}, each name once"
+    if not isinstance(providers, Sequence) or not all(
+        isinstance(one, Mapping) and one.get("name") and isinstance(one.get("remote_app"), Mapping)
+        for one in providers
+    ):
+        return [shape]
+    if len({str(one["name"]) for one in providers}) < len(providers):
+        return [shape]
+    problems = []
+    for one in providers:
+        name, app = one["name"], one["remote_app"]
+        if not app.get("client_id"):
+            problems.append(f"has the provider {name} without client_id: add it to its remote_app")
+        if not any(all(app.get(address) for address in way) for way in OAUTH_ADDRESSES):
+            problems.append(
+                f"has the provider {name} without server_metadata_url: add it to its remote_app, the URL "
+                "that ends with /.well-known/openid-configuration, or authorize_url and access_token_url"
+            )
+        if is_placeholder(str(app.get("client_secret") or "none is needed")):
+            problems.append(f"has a placeholder as client_secret of {name}: take the real one from the vault")
+    return problems
 
 
 def auth_problems(settings: Mapping[str, Any]) -> list[str]:
@@ -37,6 +64,8 @@ def auth_problems(settings: Mapping[str, Any]) -> list[str]:
     server = settings.get("AUTH_LDAP_SERVER")
     if kind == "AUTH_LDAP" and server and not str(server).startswith(("ldap://", "ldaps://", "ldapi://")):
         problems.append("has an AUTH_LDAP_SERVER that is no URL: write ldaps://HOST")
+    if kind == "AUTH_OAUTH" and settings.get("OAUTH_PROVIDERS"):
+        problems += oauth_problems(settings["OAUTH_PROVIDERS"])
     for name, value in settings.items():
         if str(name).endswith("PASSWORD") and isinstance(value, str) and is_placeholder(value):
             problems.append(f"has a placeholder as {name}: take the real one from the vault")

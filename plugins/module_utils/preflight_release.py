@@ -12,17 +12,29 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secre
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_words import Problems, known_hosts
 from ansible_collections.airflowops.cluster.plugins.module_utils.provider_needs import PROVIDERS
 
+PROVIDER_PACKAGE = "apache-airflow-providers-"
 
-def check_providers(release: Mapping[str, Any], problems: Problems) -> None:
+
+def check_packages(release: Mapping[str, Any], auth_type: str, problems: Problems) -> None:
     """A class that is not there keeps a service from starting."""
-    there = tuple(f"{PROVIDERS}{name.replace('-', '.')}." for name in release.get("providers", []))
+    packages = release.get("packages", [])
+    there = tuple(
+        f"{PROVIDERS}{name.removeprefix(PROVIDER_PACKAGE).replace('-', '.')}."
+        for name in packages
+        if name.startswith(PROVIDER_PACKAGE)
+    )
     for variable, classpath in release.get("needs", []):
         if not classpath.startswith(there):
             package = classpath.removeprefix(PROVIDERS).split(".")[0]
             problems.add(
                 f"{variable} needs {classpath}, which nothing in {release['lock_file']} has: add its "
-                f"package, apache-airflow-providers-{package} or one that begins so, to airflow_lock_file"
+                f"package, {PROVIDER_PACKAGE}{package} or one that begins so, to airflow_lock_file"
             )
+    if auth_type == "AUTH_OAUTH" and "authlib" not in packages:
+        problems.add(
+            f"airflow_auth_config has AUTH_OAUTH, which needs the package authlib, and nothing in "
+            f"{release['lock_file']} has it: add it to airflow_lock_file"
+        )
 
 
 def check_release(cluster: dict[str, Any], problems: Problems) -> None:
@@ -40,7 +52,7 @@ def check_release(cluster: dict[str, Any], problems: Problems) -> None:
                 "`uv pip compile --universal --generate-hashes`"
             )
         else:
-            check_providers(release, problems)
+            check_packages(release, auth_type_of(cluster, host), problems)
         kind = kind_of_change(in_use, wanted)
         if kind and kind != release["change"]:
             problems.add(
@@ -49,6 +61,14 @@ def check_release(cluster: dict[str, Any], problems: Problems) -> None:
                 f'airflow_version to "{in_use}"',
                 host,
             )
+
+
+def auth_type_of(cluster: dict[str, Any], host: str) -> str:
+    """What the host's API servers, if it has any, are told of how people log in."""
+    settings = cluster["hosts"][host].get("given", {}).get("airflow_auth_config")
+    if host not in known_hosts(cluster, "airflow_master") or not isinstance(settings, Mapping):
+        return ""
+    return str(settings.get("AUTH_TYPE", ""))
 
 
 def kind_of_change(in_use: str, wanted: str) -> str:

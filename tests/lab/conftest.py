@@ -12,6 +12,16 @@ from pathlib import Path
 import pytest
 from lab import Lab
 from monitoring import Monitoring
+from playwright.sync_api import Browser, sync_playwright
+
+CHROMIUM = "/usr/bin/chromium"
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-sync",
+]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -73,3 +83,26 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     if report.failed and lab:
         report.sections += [(f"the journal of {host}", lab.complaints(host)) for host in lab.hosts]
     return report
+
+
+@pytest.fixture(scope="module")
+def home(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Chromium believes the authorities in its user's database."""
+    home = tmp_path_factory.mktemp("home")
+    if lab.ca:
+        database = home / ".pki/nssdb"
+        database.mkdir(parents=True)
+        certutil = ("certutil", "-d", f"sql:{database}")
+        lab.run(*certutil, "-N", "--empty-password")
+        lab.run(*certutil, "-A", "-n", "lab", "-t", "C,,", "-i", lab.ca)
+    return home
+
+
+@pytest.fixture(scope="module")
+def browser(home: Path) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=QUIET, env={**os.environ, "HOME": str(home)}
+        )
+        yield browser
+        browser.close()

@@ -15,41 +15,10 @@ from pathlib import Path
 
 import pytest
 from lab import ROOT, Lab
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-CHROMIUM = "/usr/bin/chromium"
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-sync",
-]
 SECONDS = 1000
 PATIENCE = 30 * SECONDS
-
-
-@pytest.fixture(scope="module")
-def home(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Chromium believes the authorities in its user's database."""
-    home = tmp_path_factory.mktemp("home")
-    if lab.ca:
-        database = home / ".pki/nssdb"
-        database.mkdir(parents=True)
-        certutil = ("certutil", "-d", f"sql:{database}")
-        lab.run(*certutil, "-N", "--empty-password")
-        lab.run(*certutil, "-A", "-n", "lab", "-t", "C,,", "-i", lab.ca)
-    return home
-
-
-@pytest.fixture(scope="module")
-def browser(home: Path) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=QUIET, env={**os.environ, "HOME": str(home)}
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from lab import ROOT, Lab, changed, recap, wait_until
+from playwright.sync_api import Browser
 
 BROKEN_DAG = "/opt/airflow/dags/lab_health_broken.py"
 LOST_DAG = """\
@@ -378,18 +379,12 @@ def test_a_host_that_does_not_answer(lab: Lab, tmp_path: Path) -> None:
     assert report["findings"][0]["host"] == host
 
 
-def test_the_picture_of_the_docs(lab: Lab, tmp_path: Path) -> None:
-    if os.environ.get("AIRFLOWOPS_SCREENSHOTS") != "1":
-        pytest.skip("AIRFLOWOPS_SCREENSHOTS=1 makes it")
-    from playwright.sync_api import sync_playwright
-    from test_3_browser import CHROMIUM, QUIET
-
+@pytest.mark.skipif(os.environ.get("AIRFLOWOPS_SCREENSHOTS") != "1", reason="made when asked for")
+def test_the_picture_of_the_docs(lab: Lab, browser: Browser, tmp_path: Path) -> None:
     page_file = tmp_path / "health.html"
     with made(lab, FAULTS["triggerer"]):
         health(lab, tmp_path, "-e", f"health_page={page_file}")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        page = browser.new_page(viewport={"width": 1200, "height": 1060})
-        page.goto(page_file.as_uri())
-        page.screenshot(path=ROOT / "docs/images/health.png")
-        browser.close()
+    page = browser.new_page(viewport={"width": 1200, "height": 1060})
+    page.goto(page_file.as_uri())
+    page.screenshot(path=ROOT / "docs/images/health.png")
+    page.close()

@@ -1337,11 +1337,12 @@ def test_a_lock_file_without_what_the_inventory_asks_for(cluster: Cluster) -> No
         {},
         {"backend": "airflow.providers.amazon.aws.secrets.X", "worker_backend": "own.Backend"},
     )
+    common = ["apache-airflow-providers-common-sql", "amazon"]
     for host in cluster["hosts"].values():
-        host["release"].update(needs=needs, providers=["amazon", "common-sql"])
+        host["release"].update(needs=needs, packages=["apache-airflow-providers-amazon", *common])
     assert find_problems(cluster) == []
     for host in cluster["hosts"].values():
-        host["release"].update(providers=["common-sql"])
+        host["release"].update(packages=common)
     of_bundles, of_secrets = find_problems(cluster)
     assert "airflow_dag_bundles needs airflow.providers.amazon.aws.bundles.s3.S3DagBundle" in of_bundles
     assert "add its package, apache-airflow-providers-amazon" in of_bundles
@@ -1349,6 +1350,26 @@ def test_a_lock_file_without_what_the_inventory_asks_for(cluster: Cluster) -> No
     for host in cluster["hosts"].values():
         host["release"].update(needs=provider_needs([], {"s3": "s3://logs"}, {}))
     assert only(cluster).startswith("airflow_remote_logs needs airflow.providers.amazon.aws.log")
+
+
+OAUTH_PROVIDER = {
+    "name": "company",
+    "remote_app": {
+        "client_id": "airflow",
+        "server_metadata_url": "https://id.example.org/openid-configuration",
+    },
+}
+
+
+def test_a_login_that_takes_a_package_which_is_not_locked(cluster: Cluster) -> None:
+    config = {"AUTH_TYPE": "AUTH_OAUTH", "OAUTH_PROVIDERS": [OAUTH_PROVIDER]}
+    for host in cluster["hosts"].values():
+        host["given"] = {"airflow_auth_config": config}
+        host["release"].update(packages=["apache-airflow", "authlib-extra"])
+    assert "needs the package authlib, and nothing in /locks/airflow-3.3.2.txt has it" in only(cluster)
+    for host in cluster["hosts"].values():
+        host["release"]["packages"].append("authlib")
+    assert find_problems(cluster) == []
 
 
 def test_a_lock_file_that_is_not_there(cluster: Cluster) -> None:

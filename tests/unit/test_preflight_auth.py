@@ -24,8 +24,25 @@ LDAP = {
 }
 
 
+APP = {
+    "client_id": "airflow",
+    "client_secret": "hT6-2vQ9mLx",
+    "server_metadata_url": "https://id.example.org/.well-known/openid-configuration",
+}
+OLD_APP = {
+    "client_id": "x",
+    "authorize_url": "https://id.example.org/a",
+    "access_token_url": "https://id.example.org/t",
+}
+
+
+def oauth(*providers: Any) -> dict[str, Any]:
+    return {"AUTH_TYPE": "AUTH_OAUTH", "OAUTH_PROVIDERS": list(providers)}
+
+
 @pytest.mark.parametrize(
-    "settings", [{}, LDAP, {"AUTH_TYPE": "AUTH_OAUTH", "OAUTH_PROVIDERS": [{"name": "x"}]}]
+    "settings",
+    [{}, LDAP, oauth({"name": "one", "remote_app": APP}, {"name": "two", "remote_app": OLD_APP})],
 )
 def test_good_ones(settings: dict[str, Any]) -> None:
     assert auth_problems(settings) == []
@@ -39,6 +56,19 @@ def test_good_ones(settings: dict[str, Any]) -> None:
         ({"AUTH_ROLE_PUBLIC": "Admin"}, "has no fit AUTH_TYPE"),
         ({"AUTH_TYPE": "AUTH_LDAP"}, "has AUTH_LDAP and no AUTH_LDAP_SERVER"),
         ({"AUTH_TYPE": "AUTH_OAUTH"}, "has AUTH_OAUTH and no OAUTH_PROVIDERS"),
+        (oauth("company"), "has OAUTH_PROVIDERS of another shape: write a list"),
+        ({"AUTH_TYPE": "AUTH_OAUTH", "OAUTH_PROVIDERS": {"name": "x"}}, "OAUTH_PROVIDERS of another shape"),
+        (oauth({"name": "x"}), "has OAUTH_PROVIDERS of another shape"),
+        (oauth(*[{"name": "x", "remote_app": APP}] * 2), "each name once"),
+        (oauth({"name": "x", "remote_app": {**APP, "client_id": ""}}), "the provider x without client_id"),
+        (
+            oauth({"name": "x", "remote_app": {**OLD_APP, "access_token_url": ""}}),
+            "has the provider x without server_metadata_url: add it to its remote_app",
+        ),
+        (
+            oauth({"name": "x", "remote_app": {**APP, "client_secret": "CHANGE_ME"}}),
+            "has a placeholder as client_secret of x: take the real one from the vault",
+        ),
         ({**LDAP, "AUTH_LDAP_SERVER": "ldap.example.org"}, "is no URL: write ldaps://HOST"),
         ({**LDAP, "AUTH_LDAP_BIND_PASSWORD": "CHANGE_ME"}, "has a placeholder as AUTH_LDAP_BIND_PASSWORD"),
     ],
