@@ -44,7 +44,7 @@ def oauth_problems(providers: Any) -> list[str]:
                 f"has the provider {name} without server_metadata_url: add it to its remote_app, the URL "
                 "that ends with /.well-known/openid-configuration, or authorize_url and access_token_url"
             )
-        if is_placeholder(str(app.get("client_secret") or "none is needed")):
+        if app.get("client_secret") and is_placeholder(str(app["client_secret"])):
             problems.append(f"has a placeholder as client_secret of {name}: take the real one from the vault")
     return problems
 
