@@ -101,8 +101,8 @@ def under_way(workers):
     """Tasks that run or wait in a worker; of one that does not answer we do not know."""
     names = list(workers)
     running, reserved = ask("active", names), ask("reserved", names)
-    known = all(name in running and name in reserved for name in names)
-    return known, sorted(
+    silent = set(names) - (set(running) & set(reserved))
+    return ["what %s has, which does not answer" % name for name in sorted(silent)] + sorted(
         described(worker, task) for answer in (running, reserved) for worker, tasks in answer.items()
         if isinstance(tasks, list) for task in tasks
     )
@@ -110,7 +110,11 @@ def under_way(workers):
 
 workers = {}
 try:
-    found = served(settings["only"])
+    # All that are meant answer at once, or are waited for.
+    found = served(settings["only"], 5.0) if settings["only"] else served()
+    silent = sorted(set(settings["only"] or []) - set(found))
+    if silent:
+        raise RuntimeError("%s did not answer" % ", ".join(silent))
     answers = ask("airflowops_pause", list(found), seconds=settings["longest"])
     # Who does not know the command, as a worker that runs with an older configuration, is left alone.
     workers = {name: names for name, names in found.items() if "ok" in (answers.get(name) or {})}
@@ -126,8 +130,8 @@ try:
     tasks = []
     while workers and time.monotonic() < deadline:
         # A task may be between the queue and the worker's books: they are looked at twice, with a pause.
-        known, tasks = under_way(workers)
-        quiet = quiet + 1 if known and not tasks else 0
+        tasks = under_way(workers)
+        quiet = 0 if tasks else quiet + 1
         if quiet == 2:
             break
         time.sleep(settings["settle"] if quiet else 0.05)
@@ -135,6 +139,12 @@ try:
 except Exception as error:
     say(state="error", error="%s: %s" % (type(error).__name__, error))
 if sys.stdin.read().strip() == "leave":
+    try:
+        # If they are not stopped, they go on soon: without this, when the wait for tasks would have ended.
+        if workers:
+            ask("airflowops_pause", list(workers), seconds=settings["left"])
+    except Exception:
+        pass
     workers = {}
 lacking = ask_until(
     "airflowops_resume", workers, lambda names, now: set(names) <= set(now), settings["resume_timeout"]
@@ -142,7 +152,7 @@ lacking = ask_until(
 say(state="resumed", lacking=lacking)
 '''
 
-# Seconds, beyond the wait for running tasks, after which a paused worker goes on by itself.
+# Seconds after which a paused worker goes on by itself: beyond the wait for tasks, and when it is left.
 LONGEST_PAUSE = 60.0
 # Seconds between the two looks that must both find nothing under way.
 SETTLE = 0.15
@@ -187,6 +197,7 @@ class WorkerPause:
             "resume_timeout": RESUME_TIMEOUT,
             "settle": SETTLE,
             "longest": drain_timeout + LONGEST_PAUSE,
+            "left": LONGEST_PAUSE,
             "only": None if only is None else list(only),
         }
         try:

@@ -128,7 +128,6 @@ missing:
       absent_hosts: [worker3]
 """
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.airflowops.cluster.plugins.module_utils.queue_membership import (
     QueueMembershipError,
     ask_celery,
@@ -138,10 +137,11 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.queue_membershi
     parse_demand,
     parse_expected,
 )
+from ansible_collections.airflowops.cluster.plugins.module_utils.quiet_module import QuietModule
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = QuietModule(
         argument_spec={
             "queues": {"type": "dict", "default": {}},
             "timeout": {"type": "float", "default": 10},

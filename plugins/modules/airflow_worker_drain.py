@@ -25,6 +25,13 @@ options:
     type: list
     elements: str
     required: true
+  running:
+    description:
+      - Workers that are known to run, by their Celery node names. If one does not answer within ten seconds,
+        the module fails and names it, and nothing is changed. Without it, whoever answers is drained.
+    type: list
+    elements: str
+    default: []
   timeout:
     description: Seconds to wait for running tasks, more than 0.
     type: float
@@ -61,6 +68,7 @@ EXAMPLES = r"""
 - name: Let worker3 finish what it has, for half an hour at the most
   airflowops.cluster.airflow_worker_drain:
     hosts: [worker3]
+    running: [default@worker3]
     timeout: 1800
     broker_url: "{{ my_broker_url }}"
     broker_transport_options:
@@ -93,12 +101,12 @@ waited:
 import time
 from functools import partial
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.airflowops.cluster.plugins.module_utils.queue_membership import (
     QueueMembershipError,
     ask_celery,
     drain_plan,
 )
+from ansible_collections.airflowops.cluster.plugins.module_utils.quiet_module import QuietModule
 from ansible_collections.airflowops.cluster.plugins.module_utils.worker_pause import WorkerPause
 
 # Seconds. A worker that waited at the broker when it was told to stop takes one more message: kombu's Redis
@@ -108,10 +116,21 @@ LAST_MESSAGE = 1.5
 ROLL_CALL = 10.0
 
 
+def roll_call(celery: tuple[str, str, dict], running: list[str]) -> tuple[dict[str, list[str]], list[str]]:
+    """The workers that answer, with their queues, and those of the running ones that do not."""
+    deadline = time.monotonic() + ROLL_CALL
+    while True:
+        workers = ask_celery(*celery, {}, ROLL_CALL).workers
+        silent = sorted(set(running) - set(workers))
+        if not silent or time.monotonic() >= deadline:
+            return workers, silent
+
+
 def main() -> None:
-    module = AnsibleModule(
+    module = QuietModule(
         argument_spec={
             "hosts": {"type": "list", "elements": "str", "required": True},
+            "running": {"type": "list", "elements": "str", "default": []},
             "timeout": {"type": "float", "default": 3600},
             "allow_unserved": {"type": "bool", "default": False},
             "broker_url": {"type": "str", "required": True, "no_log": True},
@@ -126,7 +145,15 @@ def main() -> None:
     celery = (params["celery_python"], params["broker_url"], params["broker_transport_options"])
     result: dict = {"changed": False}
     try:
-        workers = ask_celery(*celery, {}, ROLL_CALL).workers
+        workers, silent = roll_call(celery, params["running"])
+        if silent:
+            module.fail_json(
+                msg=f"{', '.join(silent)} did not answer through the broker within {ROLL_CALL:g} s, so "
+                "nobody knows what tasks run there (journalctl -u airflow-worker@NAME may tell why). "
+                "Restart it and run again, or stop it by systemctl, which waits for its tasks for "
+                "airflow_worker_stop_timeout. Nothing was changed.",
+                **result,
+            )
         drained, unserved = drain_plan(workers, params["hosts"])
         result.update(drained=drained, unserved=unserved)
         if unserved and not params["allow_unserved"]:

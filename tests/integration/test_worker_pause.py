@@ -53,9 +53,13 @@ class Place:
         (folder / "paused.py").write_text(APP)
 
     def worker(
-        self, imports: str = "airflowops_celery airflowops_broker", name: str = "a@w1", queues: str = "q1,q2"
+        self,
+        imports: str = "airflowops_celery airflowops_broker",
+        name: str = "a@w1",
+        queues: str = "q1,q2",
+        slots: str = "--concurrency=2",
     ):
-        argv = [self.python, "-m", "celery", "-A", "paused", "worker", "-c", "2", "-n", name, "-Q", queues]
+        argv = [self.python, "-m", "celery", "-A", "paused", "worker", slots, "-n", name, "-Q", queues]
         argv += ["--without-gossip", "--without-mingle", "-l", "info"]
         log = self.folder / ("worker.log" if name == "a@w1" else f"{name}.log")
         return process(argv, log, cwd=self.folder, env=self.environment(imports))
@@ -109,8 +113,7 @@ def test_worker_takes_nothing_while_paused_and_is_not_deaf_after_its_next_reconn
             assert len(place.lines()) == 2
         place.until("begun", "ended", "begun", "ended")
         # Celery's own pair of commands leaves a worker without queues here.
-        client.execute_command("CLIENT", "KILL", "TYPE", "normal")
-        client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+        break_connections(client)
         place.publish("q1")
         place.until(*["begun", "ended"] * 3)
 
@@ -167,6 +170,53 @@ def test_broker_that_cannot_be_reached_is_named_without_password(place: Place) -
     assert PASSWORD not in str(error.value)
 
 
+def break_connections(client: redis.Redis) -> None:
+    client.execute_command("CLIENT", "KILL", "TYPE", "normal")
+    client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+
+
+def test_a_worker_that_grows_does_so_after_a_broken_connection(place: Place) -> None:
+    with place.broker(), place.worker(slots="--autoscale=4,1"), place.client() as client:
+        place.publish("q1")
+        place.until("begun", "ended")
+        break_connections(client)
+        time.sleep(3)
+        for _ in range(4):
+            place.publish("q1", 8.0)
+        place.until("begun", "ended", *["begun"] * 4, timeout=15)
+
+
+WATCHED = """
+import sys, threading, time
+import airflowops_watchdog as watchdog
+from celery.signals import worker_ready
+watchdog.LOOK_SECONDS = 0.5
+
+@worker_ready.connect
+def begin(sender, **_):
+    watchdog.Watchdog(sender, 6.0).start()
+"""
+
+
+def test_the_watchdog_leaves_a_worker_alone_whose_slots_are_busy_after_a_broken_connection(
+    place: Place,
+) -> None:
+    (place.folder / "watched.py").write_text(WATCHED)
+    with place.broker(), place.worker(
+        "airflowops_celery airflowops_broker watched"
+    ), place.client() as client:
+        for _ in range(2):
+            place.publish("q1", 15.0)
+        place.until("begun", "begun")
+        # Their messages are back in the queue then, where nobody has a slot for them.
+        break_connections(client)
+        time.sleep(8)
+        log = (place.folder / "worker.log").read_text()
+        assert log.count("Connected to redis") == 2
+        assert "Took no task for" not in log
+        assert place.lines() == ["begun", "begun"]
+
+
 # --- airflow_worker_drain
 
 
@@ -196,6 +246,8 @@ def test_drained_worker_finishes_and_takes_nothing_while_another_goes_on(place: 
         place.until(*["begun", "ended"] * 5)
         log = (place.folder / "worker.log").read_text()
         assert "Paused for 70.0 s at the most" in log
+        # Whoever does not stop it has it back soon, however long tasks were waited for.
+        assert "Paused for 60.0 s at the most" in log
         assert log.count("succeeded") <= 1
 
 
@@ -220,6 +272,18 @@ def test_queues_that_nobody_else_serves_are_named_before_anything_happens(place:
         assert "No other worker serves q2: drain the hosts one after the other" in result["msg"]
         place.publish("q2")
         place.until("begun", "ended")
+
+
+def test_a_worker_that_runs_and_does_not_answer_is_named(place: Place) -> None:
+    with place.broker(), place.worker(), place.worker(name="b@w2"):
+        time.sleep(3)
+        result = drain(place, running=["a@w1", "silent@w1"])
+        assert result["failed"]
+        assert result["msg"].startswith("silent@w1 did not answer through the broker within 10 s")
+        place.publish("q1")
+        place.until("begun", "ended")
+        result = drain(place, running=["a@w1"])
+        assert result["drained"] == {"a@w1": ["q1", "q2"]}
 
 
 def test_a_host_without_workers_has_nothing_to_drain(place: Place) -> None:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Remote control commands of the Celery workers: take no new task for a moment, and go on. Also, when memory
-runs out it is a task that ends, not the worker.
+runs out it is a task that ends, not the worker, and a worker that grows does so after a broken connection.
 
 Celery's own pair, cancel_consumer and add_consumer, does not serve: a worker that got both forgets its queues
 when it next loses the broker, stays connected and consumes nothing (seen with Celery 5.6.3).
@@ -17,6 +17,7 @@ from typing import Any
 
 from celery.signals import worker_process_init
 from celery.utils.log import get_logger
+from celery.worker.consumer import Consumer
 from celery.worker.control import control_command
 
 logger = get_logger(__name__)
@@ -89,6 +90,18 @@ def airflowops_resume(state: Any, **_: Any) -> dict[str, Any]:
         logger.info("Takes tasks again from %s", ", ".join(names))
     return {"ok": names}
 
+
+def max_prefetch_count(consumer: Consumer) -> int:
+    """How many messages a worker may hold: as at its start, for as many slots as autoscale may make.
+
+    Celery's own goes by the slots of the moment. After a broken connection that is all that the worker takes,
+    and as it grows only when it holds more than it has slots for, it stayed as small (seen with 5.6.3).
+    """
+    slots = getattr(consumer.controller, "max_concurrency", None) or consumer.pool.num_processes
+    return slots * consumer.prefetch_multiplier
+
+
+Consumer.max_prefetch_count = property(max_prefetch_count)  # type: ignore[method-assign]
 
 # The kernel adds it to a process' share of memory, in thousandths of what there is:
 # proc_pid_oom_score_adj(5). A task's processes inherit it from their slot's.

@@ -90,7 +90,9 @@ class Watchdog(threading.Thread):
     def look(self, now: float) -> float:
         """For how long the worker has been deaf, in seconds."""
         received = sum(state.total_count.values())
-        free = len(state.reserved_requests) < self.consumer.pool.num_processes
+        # After a broken connection Celery remembers what runs, and no longer that it was reserved.
+        busy = max(len(state.reserved_requests), len(state.active_requests))
+        free = busy < self.consumer.pool.num_processes
         quiet = received == self.received and free and not pause.queues
         self.received = received
         if not quiet or not self.waiting():
