@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,9 @@ PROGRAM = """
 import sys
 sys.path.insert(0, sys.argv[1])
 if sys.argv[2] == "ours":
-    from airflowops_git import GitBundle as Bundle
+    import airflowops_git
+    airflowops_git.FETCH_SECONDS = 3
+    Bundle = airflowops_git.GitBundle
 else:
     from airflow.providers.git.bundles.git import GitDagBundle as Bundle
 bundle = Bundle(name="etl", tracking_ref="main", repo_url=sys.argv[3], version=sys.argv[4] or None)
@@ -50,10 +53,11 @@ class Repository:
             self.git(self.work, "push", "--quiet", str(self.server), "main")
         return self.git(self.work, "rev-parse", "HEAD")
 
-    def serve(self, side: str = "ours", version: str = "") -> Any:
+    def serve(self, side: str = "ours", version: str = "", url: str = "") -> Any:
         """A process that starts, as a DAG processor or a worker does."""
         return subprocess.run(
-            [self.python, "-c", PROGRAM, str(FILES), side, str(self.server), version],
+            [self.python, "-c", PROGRAM, str(FILES), side, url or str(self.server), version],
+            timeout=60,
             capture_output=True,
             text=True,
             check=False,
@@ -91,6 +95,14 @@ def test_follows_the_repository_to_another_server(repository: Repository) -> Non
     repository.server = repository.server.rename(repository.server.with_name("moved.git"))
     second = repository.commit("second.py")
     assert f"serves {second} ['first.py', 'second.py']" in repository.serve().stdout
+
+
+def test_a_server_that_never_answers_is_not_waited_for(repository: Repository) -> None:
+    assert f"serves {repository.first} ['first.py']" in repository.serve().stdout
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        shown = repository.serve(url=f"git://127.0.0.1:{silent.getsockname()[1]}/etl.git")
+    assert f"serves {repository.first} ['first.py']" in shown.stdout
+    assert "cannot be fetched: goes on with what is here" in shown.stdout + shown.stderr
 
 
 def test_says_so_when_it_has_nothing(repository: Repository) -> None:

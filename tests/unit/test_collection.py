@@ -24,6 +24,14 @@ def test_a_checkout_needs_the_collections_that_an_installed_one_depends_on() -> 
     assert required == load("galaxy.yml")["dependencies"]
 
 
+def test_every_python_module_of_ours_is_brought_to_the_hosts() -> None:
+    listed = load("roles/airflow_common/vars/main/main.yml")["__airflow_library_files"]
+    names = re.search(r"\+ \[([^]]*)\]", listed)
+    assert names
+    files = {path.name for path in (ROOT / "roles/airflow_common/files").glob("airflowops_*.py")}
+    assert {f"airflowops_{name}.py" for name in re.findall(r"\w+", names[1])} == files
+
+
 LOCKS = ROOT / "roles/airflow_common/files/locks"
 
 
