@@ -159,7 +159,7 @@ class AirflowApi:
     ) -> dict[str, Any]:
         # What begins with a slash is not of the public API: the auth manager has one of its own.
         base = f"{self.url}{path}" if path.startswith("/") else f"{self.url}/api/v2/{path}"
-        url = base + (f"?{urlencode(query)}" if query else "")
+        url = base + (f"?{urlencode(query, doseq=True)}" if query else "")
         fresh = self._token is None
         while True:
             if self._token is None:

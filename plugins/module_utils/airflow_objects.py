@@ -11,6 +11,7 @@ hides, from Airflow's own export.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -27,6 +28,8 @@ BUILT_IN = {
     "pools": {"default_pool"},
     "roles": {"Admin", "Op", "User", "Viewer", "Public"},
 }
+# What can be changed of it (Airflow's services/public/pools.py).
+DEFAULT_POOL_FIELDS = ("slots", "include_deferred")
 CONNECTION_FIELDS = ("conn_type", "description", "host", "login", "password", "schema", "port", "extra")
 
 Objects = Mapping[str, Mapping[str, Any]]
@@ -64,11 +67,55 @@ def exported_variable(value: Any) -> Any:
 
 
 def connection(given: Mapping[str, Any]) -> dict[str, Any]:
-    """All fields; what is empty is None, and `extra` is read."""
-    fields = {name: given.get(name) or None for name in CONNECTION_FIELDS}
+    """All fields as text; what is empty is None, the port a number, and `extra` is read."""
+    fields: dict[str, Any] = {
+        name: None if given.get(name) in (None, "") else str(given[name])
+        for name in CONNECTION_FIELDS
+        if name != "extra"
+    }
     fields["port"] = int(fields["port"]) if fields["port"] else None
-    fields["extra"] = canonical(fields["extra"]) or None
+    fields["extra"] = canonical(given.get("extra")) or None
     return fields
+
+
+def declared_connections(connections: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    wanted = {}
+    for name, given in connections.items():
+        unknown = sorted(set(given) - set(CONNECTION_FIELDS)) if isinstance(given, Mapping) else []
+        if not isinstance(given, Mapping) or unknown or not given.get("conn_type"):
+            others = ", ".join(CONNECTION_FIELDS[1:])
+            raise ObjectsError(
+                f"The connection {name} must have conn_type, and may have {others}"
+                + (f", but not {', '.join(unknown)}" if unknown else "")
+            )
+        for field in CONNECTION_FIELDS:
+            if field != "extra" and isinstance(given.get(field), (Mapping, list, bool)):
+                raise ObjectsError(f"The connection {name} must have text as {field}")
+        if not re.fullmatch("[0-9]*", str(given.get("port") or "")):
+            raise ObjectsError(f"The connection {name} must have a number as port")
+        wanted[name] = connection(given)
+    return wanted
+
+
+def declared_roles(roles: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    for name, given in roles.items():
+        if name in BUILT_IN["roles"]:
+            raise ObjectsError(f"The role {name} is Airflow's own: declare one of another name")
+        if not isinstance(given, Mapping) or not all(isinstance(actions, list) for actions in given.values()):
+            raise ObjectsError(
+                f"The role {name} must map resources to lists of actions, as in {{DAGs: [can_read]}}"
+            )
+    return {
+        name: {
+            "permissions": permissions((action, resource) for resource in given for action in given[resource])
+        }
+        for name, given in roles.items()
+    }
+
+
+def declared_variable(value: Any) -> dict[str, Any]:
+    """`value` is compared, `text` is stored: read and written again, "1.10" would be 1.1."""
+    return {"value": canonical(value), "text": value if isinstance(value, str) else json.dumps(value)}
 
 
 def declared(params: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -80,36 +127,11 @@ def declared(params: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
             for pool in params["pools"]
         }
     if params["variables"] is not None:
-        wanted["variables"] = {key: {"value": canonical(value)} for key, value in params["variables"].items()}
+        wanted["variables"] = {key: declared_variable(value) for key, value in params["variables"].items()}
     if params["connections"] is not None:
-        wanted["connections"] = {}
-        for name, given in params["connections"].items():
-            unknown = sorted(set(given) - set(CONNECTION_FIELDS)) if isinstance(given, dict) else []
-            if not isinstance(given, dict) or unknown or not given.get("conn_type"):
-                others = ", ".join(CONNECTION_FIELDS[1:])
-                raise ObjectsError(
-                    f"The connection {name} must have conn_type, and may have {others}"
-                    + (f", but not {', '.join(unknown)}" if unknown else "")
-                )
-            wanted["connections"][name] = connection(given)
+        wanted["connections"] = declared_connections(params["connections"])
     if params["roles"] is not None:
-        for name, given in params["roles"].items():
-            if name in BUILT_IN["roles"]:
-                raise ObjectsError(f"The role {name} is Airflow's own: declare one of another name.")
-            if not isinstance(given, dict) or not all(
-                isinstance(actions, list) for actions in given.values()
-            ):
-                raise ObjectsError(
-                    f"The role {name} must map resources to lists of actions, as in {{DAGs: [can_read]}}"
-                )
-        wanted["roles"] = {
-            name: {
-                "permissions": permissions(
-                    (action, resource) for resource in given for action in given[resource]
-                )
-            }
-            for name, given in params["roles"].items()
-        }
+        wanted["roles"] = declared_roles(params["roles"])
     if params["users"] is not None:
         wanted["users"] = {
             user["username"]: {
@@ -125,12 +147,25 @@ def declared(params: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         names = [entry["name" if kind == "pools" else "username"] for entry in params[kind] or []]
         for name in names:
             if names.count(name) > 1:
-                raise ObjectsError(f"{name} stands {names.count(name)} times in {kind}: once is right.")
+                raise ObjectsError(f"{name} stands {names.count(name)} times in {kind}: once is right")
     return wanted
 
 
 def permissions(pairs: Iterable[tuple[str, str]]) -> list[str]:
     return sorted(f"{action} on {resource}" for action, resource in pairs)
+
+
+def compared(kind: str, name: str, fields: Mapping[str, Any]) -> list[str]:
+    """The fields in which an object can differ from what is declared."""
+    if kind == "pools" and name in BUILT_IN["pools"]:
+        # Airflow describes its own pool itself, and refuses a change of that.
+        return [field for field in fields if field in DEFAULT_POOL_FIELDS]
+    return [field for field in fields if field != "text"]
+
+
+def same(one: Any, other: Any) -> bool:
+    """As JSON: to Python true is 1, and NaN is not itself."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
 def plan(
@@ -147,7 +182,9 @@ def plan(
                 steps.append(Step("create", kind, name))
                 continue
             before = found[kind][name]
-            differ = tuple(key for key in fields if fields[key] != before.get(key))
+            differ = tuple(
+                key for key in compared(kind, name, fields) if not same(fields[key], before.get(key))
+            )
             if differ:
                 steps.append(Step("change", kind, name, differ))
     for kind in reversed(KINDS):
@@ -228,6 +265,8 @@ class Airflow:
             body = self._body(step.kind, step.name, wanted[step.kind][step.name])
             if step.action == "create":
                 self._api.post(path, body)
+            elif step.kind == "pools" and step.name in BUILT_IN["pools"]:
+                self._api.patch(one, body, update_mask=DEFAULT_POOL_FIELDS)
             else:
                 self._api.patch(one, body)
 
@@ -240,8 +279,7 @@ class Airflow:
         if kind == "pools":
             return {"name": name, **fields}
         if kind == "variables":
-            value = fields["value"]
-            return {"key": name, "value": value if isinstance(value, str) else json.dumps(value)}
+            return {"key": name, "value": fields["text"]}
         if kind == "connections":
             extra = fields["extra"]
             text = extra if extra is None or isinstance(extra, str) else json.dumps(extra)

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from ansible_collections.airflowops.cluster.plugins.module_utils import object_store
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secrets import is_placeholder
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_words import as_integer, nearest
+from ansible_collections.airflowops.cluster.plugins.module_utils.secrets_backends import CLASS
 
 # What the folder airflow_dags_path is called in Airflow: its own name for the default bundle.
 FOLDER = "dags-folder"
@@ -147,10 +148,18 @@ def server_of(url: str) -> tuple[str, str, int] | None:
     return None
 
 
-def bundle_servers(bundles: Any, directory: str) -> list[dict[str, str]]:
+def by_proxy(scheme: str, environment: Any) -> bool:
+    """Whether what fetches goes by a proxy, as git and boto do by these variables."""
+    given = environment.items() if isinstance(environment, Mapping) else ()
+    named = {str(name).lower() for name, value in given if value}
+    return scheme != "ssh" and not named.isdisjoint((f"{scheme}_proxy", "all_proxy"))
+
+
+def bundle_servers(bundles: Any, directory: str, environment: Any = None) -> list[dict[str, str]]:
     """[{server: HOST:PORT, copy: a file of what a host has of it}] of the bundles from other hosts.
 
-    Of what is no list of bundles: none.
+    Of what is no list of bundles: none. environment: airflow_environment; with a proxy there, the servers
+    behind it are left out, as only the fetch itself can tell whether they are reached.
     """
     listed = bundles if isinstance(bundles, Sequence) and not isinstance(bundles, str) else []
     found = []
@@ -159,9 +168,9 @@ def bundle_servers(bundles: Any, directory: str) -> list[dict[str, str]]:
             continue
         repository, store = server_of(str(bundle.get("git", ""))), object_store.server_of(bundle)
         copy = f"{directory}/{bundle.get('name')}"
-        if repository:
+        if repository and not by_proxy(repository[0], environment):
             found.append({"server": f"{repository[1]}:{repository[2]}", "copy": f"{copy}/bare/HEAD"})
-        elif store:
+        elif store and not by_proxy(urlsplit(str(bundle["endpoint"])).scheme, environment):
             found.append({"server": f"{store[0]}:{store[1]}", "copy": f"{copy}/whole.json"})
     return found
 
@@ -221,17 +230,35 @@ def problems_of(bundle: Mapping[str, Any]) -> list[str]:
         problems += git_problems(bundle)
     elif kind == "s3":
         problems += object_store.place_problems(bundle)
+    else:
+        problems += class_problems(bundle)
+    return problems
+
+
+def class_problems(bundle: Mapping[str, Any]) -> list[str]:
+    problems = []
+    if not isinstance(bundle["classpath"], str) or not CLASS.fullmatch(bundle["classpath"]):
+        problems.append("has a classpath that names no class: write it as package.module.Class")
+    if not isinstance(bundle.get("kwargs") or {}, Mapping):
+        problems.append("has kwargs that are no dictionary: write them as {name: value}")
     return problems
 
 
 def git_problems(bundle: Mapping[str, Any]) -> list[str]:
     url = str(bundle["git"])
     server = server_of(url)
+    problems = [
+        f"has a {option} that is no text: set it in quotes, as YAML reads 1.10 as a number"
+        for option in ("ref", "subdir")
+        if not isinstance(bundle.get(option) or "", str)
+    ]
     if server is None:
         if url.startswith(("/", "file:///")):
-            return []
-        return ["has a git that is no URL: write ssh://git@HOST/PATH, git@HOST:PATH or https://HOST/PATH"]
-    problems = []
+            return problems
+        return [
+            *problems,
+            "has a git that is no URL: write ssh://git@HOST/PATH, git@HOST:PATH or https://HOST/PATH",
+        ]
     scheme, host, port = server
     if scheme == "ssh":
         if not bundle.get("ssh_key"):

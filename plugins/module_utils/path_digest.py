@@ -39,7 +39,7 @@ def path_digest(path: str, ignore: Collection[str] = ()) -> str | None:
 
     ignore: names, of files and folders alike, that are left out at every depth.
     """
-    top = Path(path).resolve()
+    top = Path(path).expanduser().resolve()
     if not top.exists():
         return None
     if not top.is_dir():

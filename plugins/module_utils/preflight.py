@@ -14,6 +14,7 @@ The description is a dictionary::
                                "broker": {"own": whether it is our Redis Cluster,
                                           "problem": what is wrong with airflow_broker_url},
                                "bundles": what is wrong with airflow_dag_bundles, without secrets,
+                               "dags_path": airflow_dags_path, where the controller has no such folder,
                                "remote_logs": what is wrong with airflow_remote_logs, without secrets,
                                "secrets_backend": what is wrong with airflow_secrets_backend, likewise,
                                "bundle_servers": {server: why it could not be reached, empty if it was},
@@ -39,6 +40,7 @@ import difflib
 import re
 from collections import Counter
 from fnmatch import fnmatch
+from functools import partial
 from typing import Any, Callable, Iterable
 
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_auth import check_auth
@@ -74,7 +76,7 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secre
     SECRETS_FILE,
     unset,
 )
-from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_types import kind_of, type_problem
+from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_shapes import check_types
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_words import (
     HIGHEST_PORT,
     Problems,
@@ -287,40 +289,6 @@ def check_variables(cluster: dict[str, Any], problems: Problems) -> None:
                 )
 
 
-def check_types(cluster: dict[str, Any], problems: Problems) -> None:
-    """Compares the values that were given with the argument specs: a default is of the right type."""
-    options = {
-        name: option for name, option in cluster["known_variables"].items() if name not in JUDGED_BY_MEANING
-    }
-    for host, entry in cluster["hosts"].items():
-        values = {**entry.get("values", {}), **entry.get("given", {})}
-        for name in sorted({*values} & {*options}):
-            problem = type_problem(values[name], options[name])
-            if problem:
-                what, mend = problem
-                problems.add(f"{name} {what} on {{hosts}}: {mend}", host)
-        check_sections(values.get("airflow_config"), host, problems)
-
-
-def check_sections(config: Any, host: str, problems: Problems) -> None:
-    """An argument spec cannot say that airflow_config is a dictionary of dictionaries."""
-    for section, options in config.items() if isinstance(config, dict) else ():
-        kind = kind_of(options)
-        if kind and not isinstance(options, dict):
-            problems.add(
-                f"The section {section} of airflow_config is {kind} on {{hosts}}: "
-                "give each section a dictionary, as in {core: {parallelism: 64}}",
-                host,
-            )
-    celery = config.get("celery") if isinstance(config, dict) else None
-    if isinstance(celery, dict) and "extra_celery_config" in celery:
-        problems.add(
-            "airflow_config has [celery] extra_celery_config on {hosts}, which would replace what keeps "
-            "tasks safe: put your settings into airflow_celery_config, which is merged over ours",
-            host,
-        )
-
-
 # --- Ports
 
 
@@ -487,7 +455,7 @@ CHECKS: tuple[Callable[[dict[str, Any], Problems], Any], ...] = (
     check_group_names,
     check_addresses,
     check_variables,
-    check_types,
+    partial(check_types, judged_elsewhere=JUDGED_BY_MEANING),
     check_secrets,
     check_auth,
     check_broker,

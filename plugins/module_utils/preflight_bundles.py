@@ -15,6 +15,12 @@ def check_bundles(cluster: dict[str, Any], problems: Problems) -> None:
         for problem in entry.get("bundles", []):
             what, _, mend = problem.partition(": ")
             problems.add(f"{what} on {{hosts}}{': ' if mend else ''}{mend}", host)
+        if entry.get("dags_path"):
+            problems.add(
+                f"airflow_dags_path names {entry['dags_path']}, which is no folder on the controller: "
+                'correct it, or set it to "" where DAGs come from airflow_dag_bundles alone',
+                host,
+            )
         for server, error in entry.get("bundle_servers", {}).items():
             if error:
                 problems.add(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Iterable, Mapping
 
-from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_words import Problems
+from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_words import Problems, as_integer
 
 # Of the section `logging`.
 OF_REMOTE_LOGS = (
@@ -20,6 +20,8 @@ OF_REMOTE_LOGS = (
     "delete_local_logs",
     "logging_config_class",
 )
+# Seconds. A worker looks every 15 s, as long as a broker that is away holds its connections, 30 s each.
+LEAST_WATCHDOG = 90
 OF_SECRETS_BACKEND = {
     "secrets": ("backend", "backend_kwargs"),
     "workers": ("secrets_backend", "secrets_backend_kwargs"),
@@ -33,6 +35,13 @@ def check_options(cluster: dict[str, Any], problems: Problems) -> None:
                 what, _, mend = problem.partition(": ")
                 problems.add(f"airflow_{key} {what} on {{hosts}}: {mend}", host)
         given = {**entry.get("values", {}), **entry.get("given", {})}
+        watchdog = as_integer(given.get("airflow_worker_watchdog", 0))
+        if watchdog is not None and 0 < watchdog < LEAST_WATCHDOG:
+            problems.add(
+                f"airflow_worker_watchdog is {watchdog} on {{hosts}}, too short for a look at a broker that "
+                f"is away: set it to {LEAST_WATCHDOG} or more, or to 0 for none",
+                host,
+            )
         config = given.get("airflow_config")
         if given.get("airflow_remote_logs") and set_there(config, "logging", OF_REMOTE_LOGS):
             problems.add(

@@ -65,6 +65,8 @@ def type_problem(value: Any, option: Mapping[str, Any]) -> tuple[str, str] | Non
 
     option: the variable's entry in the argument spec of its role.
     """
+    if not kind_of(value):
+        return None
     wanted = option.get("type", "str")
     if not fits(value, wanted):
         quotes = ", in quotes" if wanted == "str" and isinstance(value, (bool, float)) else ""
@@ -75,6 +77,8 @@ def type_problem(value: Any, option: Mapping[str, Any]) -> tuple[str, str] | Non
             return f"has an entry that is {kind_of(entry)}", f"make each entry {WANTED[element]}"
     choices = option.get("choices")
     # Of a list each entry has to be one of them.
-    if choices and any(entry not in choices for entry in (value if wanted == "list" else [value])):
+    if choices and any(
+        kind_of(entry) and entry not in choices for entry in (value if wanted == "list" else [value])
+    ):
         return "has an unknown value", f"use {' or '.join(map(str, choices))}"
     return None

@@ -64,6 +64,37 @@ def test_what_a_plan_has_made_needs_no_second_one(value: Any) -> None:
     assert ao.plan(wanted, found, []) == []
 
 
+@pytest.mark.parametrize("text", ["1.10", "1e5", "0.1234567890123456789", "NaN", '{"a":1}', "plain", ""])
+def test_a_text_is_stored_as_it_was_written(text: str) -> None:
+    wanted = ao.declared({**NOTHING, "variables": {"k": text}})
+    assert ao.Airflow._body("variables", "k", wanted["variables"]["k"])["value"] == text
+    found = {**EMPTY, "variables": {"k": {"value": ao.exported_variable(ao.canonical(text))}}}
+    assert ao.plan(wanted, found, []) == []
+
+
+def test_true_is_not_one() -> None:
+    wanted = ao.declared({**NOTHING, "variables": {"k": True}})
+    found = {**EMPTY, "variables": {"k": {"value": 1}}}
+    assert ao.plan(wanted, found, []) == [ao.Step("change", "variables", "k", ("value",))]
+
+
+def test_of_airflows_own_pool_only_what_can_be_changed_is_compared() -> None:
+    pool = {"name": "default_pool", "slots": 128, "description": "", "include_deferred": False}
+    wanted = ao.declared({**NOTHING, "pools": [pool]})
+    there = {"slots": 128, "description": "Default pool", "include_deferred": False}
+    assert ao.plan(wanted, {**EMPTY, "pools": {"default_pool": there}}, []) == []
+    there["slots"] = 64
+    assert ao.plan(wanted, {**EMPTY, "pools": {"default_pool": there}}, []) == [
+        ao.Step("change", "pools", "default_pool", ("slots",))
+    ]
+
+
+def test_a_connections_numbers_become_text() -> None:
+    given = {"conn_type": "http", "login": 1001, "password": 12345, "port": 80}
+    made = ao.declared({**NOTHING, "connections": {"c": given}})["connections"]["c"]
+    assert (made["login"], made["password"], made["port"]) == ("1001", "12345", 80)
+
+
 def test_connections_are_compared_field_by_field_and_empty_is_none() -> None:
     given = {"conn_type": "http", "host": "h", "port": "80", "extra": {"a": 1}, "password": ""}
     wanted = ao.declared({**NOTHING, "connections": {"c": given}})
@@ -81,6 +112,8 @@ def test_connections_are_compared_field_by_field_and_empty_is_none() -> None:
         ({"connections": {"c": {"host": "h"}}}, "The connection c must have conn_type"),
         ({"connections": {"c": {"conn_type": "http", "hots": "h"}}}, "but not hots"),
         ({"connections": {"c": "http://h"}}, "The connection c must have conn_type"),
+        ({"connections": {"c": {"conn_type": "http", "port": "https"}}}, "c must have a number as port"),
+        ({"connections": {"c": {"conn_type": "http", "login": ["me"]}}}, "c must have text as login"),
         ({"roles": {"Admin": {}}}, "The role Admin is Airflow's own"),
         ({"roles": {"r": ["can_read"]}}, "The role r must map resources to lists of actions"),
         ({"roles": {"r": {"DAGs": "can_read"}}}, "The role r must map resources to lists of actions"),

@@ -151,6 +151,20 @@ def test_servers_and_copies() -> None:
 
 
 @pytest.mark.parametrize(
+    ("environment", "left"),
+    [
+        ({"HTTPS_PROXY": "http://proxy:3128"}, [SSH]),
+        ({"all_proxy": "http://proxy:3128"}, [SSH]),
+        ({"http_proxy": "http://proxy:3128", "https_proxy": ""}, [SSH, HTTPS, S3]),
+        ("no dictionary", [SSH, HTTPS, S3]),
+    ],
+)
+def test_what_goes_by_a_proxy_is_not_looked_for(environment: Any, left: list[dict[str, Any]]) -> None:
+    found = dag_bundles.bundle_servers([SSH, HTTPS, S3], "/bundles", environment)
+    assert found == dag_bundles.bundle_servers(left, "/bundles")
+
+
+@pytest.mark.parametrize(
     "bundles",
     [
         [],
@@ -206,12 +220,25 @@ def test_good_ones(bundles: list[dict[str, Any]]) -> None:
         ([{**HTTPS, "ssh_key": KEY}], "has ssh_key, which https does not use"),
         ([{**HTTPS, "git": "https://me:x@git.example.org/web.git"}], "has a password in its URL"),
         ([{**HTTPS, "token": "CHANGE_ME"}], "has a placeholder as token"),
+        ([{**HTTPS, "ref": 1.1}], "has a ref that is no text: set it in quotes"),
+        ([{**HTTPS, "subdir": 2024}], "has a subdir that is no text"),
+        ([{**OTHER, "classpath": None}], "has a classpath that names no class"),
+        ([{**OTHER, "kwargs": ["a"]}], "has kwargs that are no dictionary"),
     ],
 )
 def test_bad_ones(bundles: Any, words: str) -> None:
     problems = dag_bundles.bundle_problems(bundles)
     assert len(problems) == 1
     assert words in problems[0]
+
+
+def test_a_folder_that_is_not_there() -> None:
+    problems = Problems()
+    check_bundles({"hosts": {"master1": {"dags_path": "/srv/dagz"}, "worker1": {"dags_path": ""}}}, problems)
+    assert problems.sentences() == [
+        "airflow_dags_path names /srv/dagz, which is no folder on the controller: correct it, or set it to "
+        '"" where DAGs come from airflow_dag_bundles alone'
+    ]
 
 
 def test_sentences() -> None:

@@ -1061,12 +1061,59 @@ def test_every_default_is_of_its_type(cluster: Cluster) -> None:
     assert find_problems(cluster) == []
 
 
-@pytest.mark.parametrize("name", ["airflow_version", "airflow_config", "airflow_manage_hosts_file"])
-def test_what_cannot_be_evaluated_yet_is_left_alone(cluster: Cluster, name: str) -> None:
+@pytest.mark.parametrize("whole", [True, False], ids=["whole", "an entry"])
+def test_what_cannot_be_evaluated_yet_is_left_alone(cluster: Cluster, whole: bool) -> None:
     cluster["known_variables"] = SPECS
-    cluster["hosts"]["worker1"]["given"] = {name: adapter.NOT_EVALUATED}
+    cluster["hosts"]["worker1"]["given"] = {
+        name: adapter.NOT_EVALUATED if whole else [adapter.NOT_EVALUATED]
+        for name, option in SPECS.items()
+        if whole or option["type"] == "list"
+    }
     cluster["hosts"]["worker2"]["given"] = {"airflow_config": {"core": adapter.NOT_EVALUATED}}
     assert find_problems(cluster) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        (
+            {"airflow_config": {"smtp": {"smtp_user": None}}},
+            "airflow_config has nothing for [smtp] smtp_user on {}: give it a value, '' for an empty one, or "
+            "remove it",
+        ),
+        (
+            {"airflow_environment": {"A": "x", "OMP_NUM_THREADS": 2, "NO_PROXY": None}},
+            "airflow_environment gives NO_PROXY a value that is empty on {}: set it to text, in quotes",
+        ),
+        (
+            {"airflow_environment": {"VERSION": 1.1}},
+            "airflow_environment gives VERSION a value that is a fractional number on {}: set it to "
+            "text, in quotes",
+        ),
+        (
+            {"airflow_connections": {"c": {"conn_type": "http", "port": "https"}}},
+            "The connection c must have a number as port: correct airflow_connections on {}",
+        ),
+        (
+            {"airflow_roles": {"r": ["can_read"]}},
+            "The role r must map resources to lists of actions, as in {{DAGs: [can_read]}}: correct "
+            "airflow_roles on {}",
+        ),
+    ],
+)
+def test_what_is_in_dictionaries_of_any_names_is_judged(
+    cluster: Cluster, given: dict[str, Any], problem: str
+) -> None:
+    cluster["known_variables"] = SPECS
+    cluster["hosts"]["master1"]["given"] = given
+    assert only(cluster) == problem.format("master1")
+
+
+@pytest.mark.parametrize(("seconds", "fits"), [(0, True), (45, False), ("89", False), (90, True)])
+def test_a_watchdog_that_is_too_quick(cluster: Cluster, seconds: Any, fits: bool) -> None:
+    cluster["known_variables"] = SPECS
+    cluster["hosts"]["worker1"]["given"] = {"airflow_worker_watchdog": seconds}
+    assert (find_problems(cluster) == []) is fits
 
 
 def test_options_outside_a_section_are_told(cluster: Cluster) -> None:
