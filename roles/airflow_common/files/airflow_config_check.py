@@ -7,7 +7,8 @@
 
 RELEASE is the virtualenv of the Airflow that is to read FILE; without one, nothing is said. What Airflow
 and its providers know stands in lists of their own, which are read without importing Airflow, as that takes
-seconds. A section that resembles no known one is a user's own, and so are the options of Celery's transports.
+seconds. A section that resembles no known one is a user's own, and so are the options of Celery's
+transports and of Sentry.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-FREE_SECTIONS = ("celery_broker_transport_options", "celery_result_backend_transport_options")
+FREE_SECTIONS = ("celery_broker_transport_options", "celery_result_backend_transport_options", "sentry")
 # Airflow runs the command, or asks the secrets backend for the name, that such an option holds.
 SUFFIXES = ("_cmd", "_secret")
 

@@ -69,6 +69,20 @@ def metastore_url() -> str:
     return urlunsplit(parts._replace(query=urlencode(pairs)))
 
 
+def host_names() -> set[str]:
+    """What Airflow may call this host ([core] hostname_callable): the names that it and the resolver have for
+    it, and the address of these."""
+    names = {socket.getfqdn(), socket.gethostname()}
+    try:
+        # As airflow.utils.net.getfqdn and get_host_ip_address do.
+        found = socket.getaddrinfo(socket.gethostname(), None, 0, socket.SOCK_DGRAM, 0, socket.AI_CANONNAME)
+        names |= {entry[3] for entry in found if entry[3]}
+        names |= {socket.gethostbyname(name) for name in tuple(names)}
+    except OSError:
+        pass
+    return names
+
+
 class JobReady:
     """True if a job of the type, started on this host not before `since`, has sent a heartbeat.
 
@@ -77,7 +91,7 @@ class JobReady:
 
     def __init__(self, since: float) -> None:
         self.since = since
-        self.names = list({socket.getfqdn(), socket.gethostname()})
+        self.names = sorted(host_names())
         self.connection = None
 
     def __call__(self, job_type: str) -> bool:
