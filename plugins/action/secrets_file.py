@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,13 @@ def variables_of(text: str, path: Path) -> dict[str, Any]:
     return variables
 
 
-def completed(text: str, path: Path) -> tuple[str, list[str]]:
-    """The text of a file of variables with the secrets that it lacks at its end, and their names."""
-    lacking = [name for name in SECRETS if name not in variables_of(text, path)]
+def completed(text: str, path: Path, elsewhere: Collection[str]) -> tuple[str, list[str]]:
+    """The text of a file of variables with the secrets that it lacks at its end, and their names.
+
+    elsewhere: those that hosts have, from whatever file: two of a name would be one too many.
+    """
+    there = variables_of(text, path)
+    lacking = [name for name in SECRETS if name not in there and name not in elsewhere]
     if text and not text.endswith("\n"):
         text += "\n"
     return text + "".join(f'{name}: "{new_secret(name)}"\n' for name in lacking), lacking
@@ -65,7 +70,33 @@ def rotated(text: str, path: Path, step: str, names: list[str]) -> tuple[str, li
         )
     if missing := [name for name in names if name not in there]:
         raise AnsibleActionFail(f"{path} does not hold {', '.join(missing)}: rotate what it holds.")
-    return stepped(text, step, names or [name for name in known if name in there])
+    try:
+        return stepped(text, step, names or [name for name in known if name in there])
+    except yaml.YAMLError:
+        raise AnsibleActionFail(
+            f"{path} cannot be changed: it was left as it is. Write each secret on its own line, in quotes."
+        ) from None
+
+
+def have_elsewhere(hostvars: Mapping[str, Any]) -> list[str]:
+    return [name for name in SECRETS if any(name in hostvars[host] for host in hostvars)]
+
+
+def check_in_use(
+    there: Mapping[str, Any], hostvars: Mapping[str, Any], hosts: Iterable[str], path: Path
+) -> None:
+    """Fails where hosts do not have their secrets from the file: they would be given others than they use."""
+    strange: dict[str, list[str]] = {}
+    for host in hosts:
+        for name in set(SECRETS) & set(there) & set(hostvars[host]):
+            if str(hostvars[host][name]) != str(there[name]):
+                strange.setdefault(name, []).append(host)
+    if strange:
+        raise AnsibleActionFail(
+            "; ".join(f"{name} of {', '.join(sorted(strange[name]))}" for name in sorted(strange))
+            + f": the value in use is not that of {path}. Nothing was changed by this step. Keep each secret "
+            "in that file alone, or name the file that holds them: -e secrets_file=PATH"
+        )
 
 
 class ActionModule(ActionBase):
@@ -83,6 +114,8 @@ class ActionModule(ActionBase):
                 "names": {"type": "list", "elements": "str", "default": []},
             }
         )
+        variables = task_vars or {}
+        hostvars = variables["hostvars"]
         path = Path(arguments["path"])
         vault: VaultLib = self._loader._vault
         if not vault.secrets:
@@ -98,15 +131,17 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(f"{path} is encrypted with another password than this one.") from None
         if arguments["step"] and not encrypted:
             raise AnsibleActionFail(
-                f"{path} is not an encrypted file of secrets: make it with init_secrets.yml."
+                f"{path} is not an encrypted file of secrets: make it with init_secrets.yml, or name "
+                "the one that you have: -e secrets_file=PATH"
             )
         old = text
         added: list[str] = []
         rotating: list[str] = []
         if arguments["step"]:
+            check_in_use(variables_of(text, path), hostvars, variables["ansible_play_hosts_all"], path)
             text, rotating = rotated(text, path, arguments["step"], arguments["names"])
         else:
-            text, added = completed(text if before else "---\n", path)
+            text, added = completed(text if before else "---\n", path, have_elsewhere(hostvars))
         changed = text != old or not encrypted
         if changed and not self._task.check_mode:
             self.write(path, vault.encrypt(text))
@@ -114,6 +149,13 @@ class ActionModule(ActionBase):
 
     def write(self, path: Path, content: bytes) -> None:
         """Whole or not at all, and readable by its owner alone."""
+        for ending in (".yml", ".yaml", ".json"):
+            other = path.parent.with_name(path.parent.name + ending)
+            if other.is_file() and not path.parent.is_dir():
+                raise AnsibleActionFail(
+                    f"{other} is there, which Ansible reads no more beside a folder {path.parent}: move it "
+                    f"to {path.parent}/main.yml, and run again. Nothing was changed."
+                )
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = path.with_name(f".{path.name}.new")
         with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:

@@ -10,8 +10,8 @@ short_description: Complete the encrypted file of the cluster's secrets on the c
 version_added: 0.1.0
 description:
   - Writes a file of variables, encrypted by ansible-vault with the password of this run, that has a strong
-    random value for each secret of the collection. What the file already holds stays as it is, comments
-    included; an unencrypted file is encrypted.
+    random value for each secret of the collection that no host of the inventory has from elsewhere. What the
+    file already holds stays as it is, comments included; an unencrypted file is encrypted.
   - No value is ever shown.
 author:
   - The airflowops.cluster maintainers (@airflowops)
@@ -24,11 +24,12 @@ options:
     description:
       - Instead of adding what is missing, take a step in giving the secrets new values. V(announce) makes the
         new values and writes them beside the ones in use, V(use) puts them in their place and keeps the old
-        ones, V(forget) drops these.
+        ones, V(forget) drops these, and V(end) notes that nothing is under way any more.
+      - Fails where hosts of the play have a secret with another value than the file's.
       - What is under way stands in the file's variable C(secrets_in_rotation). A step that was taken
         already changes nothing.
     type: str
-    choices: [announce, use, forget]
+    choices: [announce, use, forget, end]
   names:
     description:
       - Secrets that V(announce) makes new values for; all that the file holds, if none is named, but for

@@ -1,17 +1,18 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Gives the secrets in a file of variables new values in three steps.
+"""Gives the secrets in a file of variables new values, step by step.
 
 `announce` makes the new values, which those who accept a secret are told of; with `use` they take the place
-of the old ones, which are still accepted; `forget` ends that. What is under way stands in a variable of the
-file:
+of the old ones, which are still accepted; `forget` ends that, and with `end`, when every part has heard of
+it, nothing is under way any more. That stands in a variable of the file:
 
     secrets_in_rotation: {"airflow_fernet_key": {"next": "..."}}        # after announce
     secrets_in_rotation: {"airflow_fernet_key": {"previous": "..."}}    # after use
-    secrets_in_rotation: {}                                             # after forget
+    secrets_in_rotation: {"airflow_fernet_key": {}}                     # after forget
+    secrets_in_rotation: {}                                             # after end
 
-Each step can be taken again: a rotation that was cut off is ended by the three steps in their order.
+Each step can be taken again: a rotation that was cut off is ended by the steps in their order.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any
 import yaml
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secrets import new_secret
 
-STEPS = ("announce", "use", "forget")
+STEPS = ("announce", "use", "forget", "end")
 IN_ROTATION = "secrets_in_rotation"
 # A person's: whoever has it changes it in the UI.
 LEFT_ALONE = ("airflow_admin_password",)
@@ -34,7 +35,9 @@ def with_value(text: str, name: str, value: Any) -> str:
     root = yaml.compose(text)
     for key, node in root.value if root else []:
         if key.value == name:
-            return text[: node.start_mark.index] + written + text[node.end_mark.index :]
+            # A block (>-, |) ends with the line breaks after it.
+            end = len(text[: node.end_mark.index].rstrip())
+            return text[: node.start_mark.index] + written + text[end:]
     if text and not text.endswith("\n"):
         text += "\n"
     return f"{text}{name}: {written}\n"
@@ -55,7 +58,9 @@ def stepped(text: str, step: str, names: list[str]) -> tuple[str, list[str]]:
             text = with_value(text, name, before[name]["next"])
             after[name] = {"previous": variables[name]}
     elif step == "forget":
-        after = {name: state for name, state in before.items() if "previous" not in state}
+        after = {name: {} if "previous" in state else state for name, state in before.items()}
+    elif step == "end":
+        after = {name: state for name, state in before.items() if state}
     if after != before or IN_ROTATION not in variables:
         text = with_value(text, IN_ROTATION, after)
     return text, sorted(after)

@@ -39,11 +39,13 @@ class Inventory:
             [*command, *arguments], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
         )
 
-    def step(self, step: str, *names: str) -> subprocess.CompletedProcess[str]:
+    def step(self, step: str, *names: str, hosts: str = "localhost") -> subprocess.CompletedProcess[str]:
         arguments = {"path": str(self.file), "step": step, "names": list(names)}
         command = [
             BIN / "ansible",
-            "localhost",
+            hosts,
+            "-i",
+            self.hosts,
             "-m",
             "airflowops.cluster.secrets_file",
             "-a",
@@ -136,7 +138,7 @@ def test_a_rotation_shows_no_value_and_stays_encrypted(inventory: Inventory) -> 
     assert inventory.init().returncode == 0
     before = yaml.safe_load(inventory.text())
     output = ""
-    for step in ("announce", "use", "forget"):
+    for step in ("announce", "use", "forget", "end"):
         done = inventory.step(step)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr
         output += done.stdout + done.stderr
@@ -145,6 +147,35 @@ def test_a_rotation_shows_no_value_and_stays_encrypted(inventory: Inventory) -> 
     assert {name for name in SECRETS if after[name] == before[name]} == {"airflow_admin_password"}
     for value in {**before, **after}.values():
         assert str(value) not in output or value == {}
+
+
+def test_what_hosts_have_from_another_file_is_not_made_again(inventory: Inventory) -> None:
+    inventory.file.parent.mkdir(parents=True)
+    mine = inventory.file.with_name("vault.yml")
+    mine.write_text('flower_password: "mine-from-another-file"\n')
+    assert inventory.init().returncode == 0
+    assert yaml.safe_load(inventory.text()).keys() == {*SECRETS} - {"flower_password"}
+
+
+def test_a_file_that_a_new_folder_would_hide_is_named(inventory: Inventory) -> None:
+    inventory.file.parents[1].mkdir()
+    hidden = inventory.file.parents[1] / "all.yml"
+    hidden.write_text("airflow_base_url: http://here\n")
+    done = inventory.init()
+    assert f"{hidden} is there, which Ansible reads no more" in " ".join((done.stdout + done.stderr).split())
+    assert not inventory.file.parent.exists()
+
+
+def test_a_secret_in_use_that_is_not_the_files_is_not_rotated(inventory: Inventory) -> None:
+    assert inventory.init().returncode == 0
+    content = inventory.file.read_bytes()
+    inventory.file.with_name("vault.yml").write_text('flower_password: "another-one-in-use"\n')
+    done = inventory.step("announce", hosts="somewhere")
+    words = " ".join((done.stdout + done.stderr).split())
+    assert done.returncode != 0
+    assert "flower_password of somewhere: the value in use is not that of" in words
+    assert "another-one-in-use" not in words
+    assert inventory.file.read_bytes() == content
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,11 @@ from __future__ import annotations
 import pytest
 import yaml
 from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secrets import secret_problem
-from ansible_collections.airflowops.cluster.plugins.plugin_utils.secrets_rotation import IN_ROTATION, stepped
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.secrets_rotation import (
+    IN_ROTATION,
+    STEPS,
+    stepped,
+)
 
 NAMES = ["airflow_fernet_key", "flower_password"]
 TEXT = """---
@@ -21,7 +25,7 @@ list:
 """
 
 
-def test_three_steps() -> None:
+def test_all_steps() -> None:
     announced, names = stepped(TEXT, "announce", NAMES)
     assert names == NAMES
     # Added at the end, all else untouched.
@@ -38,14 +42,31 @@ def test_three_steps() -> None:
     assert "  # of 2024\nsmtp_password: 'leave me'\n" in used
     assert values["list"] == ["of things"]
     forgotten, names = stepped(used, "forget", [])
-    assert names == []
-    assert yaml.safe_load(forgotten) == {**values, IN_ROTATION: {}}
+    assert names == NAMES
+    assert yaml.safe_load(forgotten) == {**values, IN_ROTATION: {name: {} for name in NAMES}}
     assert "an old one" not in forgotten
+    # Cut off in the last pass, and run again: none begins before all parts have heard of this one's end.
+    for step in ("announce", "use", "forget"):
+        assert stepped(forgotten, step, NAMES) == (forgotten, NAMES)
+    ended, names = stepped(forgotten, "end", [])
+    assert names == []
+    assert yaml.safe_load(ended) == {**values, IN_ROTATION: {}}
 
 
-@pytest.mark.parametrize("steps", [["announce"], ["announce", "use"], ["announce", "use", "forget"]])
-def test_a_step_taken_again_changes_nothing(steps: list[str]) -> None:
-    text = TEXT
+@pytest.mark.parametrize(
+    "value", [">-\n  one-line\n", "|\n  one-line\n\n", "'one-line'\n", "one-line # mine\n"]
+)
+def test_a_value_in_any_form_of_yaml_is_replaced(value: str) -> None:
+    text = f"flower_password: {value}airflow_fernet_key: other\n"
+    announced, _ = stepped(text, "announce", NAMES[1:])
+    used = yaml.safe_load(stepped(announced, "use", [])[0])
+    assert used["flower_password"] == yaml.safe_load(announced)[IN_ROTATION]["flower_password"]["next"]
+    assert used["airflow_fernet_key"] == "other"
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_a_step_taken_again_changes_nothing(count: int) -> None:
+    text, steps = TEXT, STEPS[:count]
     for step in steps:
         text, _ = stepped(text, step, NAMES)
     again, _ = stepped(text, steps[-1], NAMES)
@@ -70,7 +91,7 @@ def test_forgets_only_what_is_no_longer_used() -> None:
 
 def test_a_second_rotation_begins_after_the_first() -> None:
     text = TEXT
-    for step in ("announce", "use", "forget", "announce"):
+    for step in (*STEPS, "announce"):
         text, names = stepped(text, step, NAMES[:1])
     assert names == NAMES[:1]
     assert text.count(IN_ROTATION) == 1
