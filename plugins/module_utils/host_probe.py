@@ -278,6 +278,16 @@ def firewalls(root: str = "/") -> list[str]:
     return found
 
 
+def host_names(text: str) -> dict[str, str]:
+    """{address: its first name} of /etc/hosts; of an address that stands there twice, what comes first."""
+    names: dict[str, str] = {}
+    for line in text.splitlines():
+        words = line.partition("#")[0].split()
+        if len(words) > 1:
+            names.setdefault(words[0], words[1])
+    return names
+
+
 def probe() -> dict[str, Any]:
     """All that the module reports of the host, apart from the clock."""
     listening, connection = listening_ports(), ssh_connection()
@@ -289,6 +299,7 @@ def probe() -> dict[str, Any]:
         "ssh_connection": connection,
         "ssh_ports": ssh_ports(listening, connection),
         "fqdn": socket.getfqdn(),
+        "host_names": host_names(read_text("/etc/hosts")),
         "memory_limit": memory_limit(),
         "package_lists_age": package_lists_age(),
         "packages": parse_dpkg_status(read_text("/var/lib/dpkg/status")),

@@ -159,6 +159,11 @@ fqdn:
   returned: success
   type: str
   sample: worker1.example.org
+host_names:
+  description: Of each address in C(/etc/hosts) the first name there.
+  returned: success
+  type: dict
+  sample: {192.0.2.41: worker1.example.org}
 listening:
   description: The TCP sockets that listen, by port and address.
   returned: success

@@ -103,8 +103,8 @@ def test_a_new_value_is_taken_over_without_a_restart(lab: Lab) -> None:
 
 def test_what_is_declared_in_airflow_is_made_and_removed(lab: Lab) -> None:
     declared = {
-        "airflow_pools": [{"name": "lab", "slots": 3}],
-        "airflow_variables": {"lab": {"a": [1, 2]}},
+        "airflow_pools": [{"name": "lab", "slots": 3}, {"name": "default_pool", "slots": 256}],
+        "airflow_variables": {"lab": {"a": [1, 2]}, "lab_text": "1.10"},
         "airflow_connections": {"lab": {"conn_type": "http", "host": "h", "password": "lab-hunter-two"}},
         "airflow_users": [
             {"username": "ann", "password": "lab-ann-pass", "email": "ann@example.org", "roles": ["Viewer"]}
@@ -116,11 +116,58 @@ def test_what_is_declared_in_airflow_is_made_and_removed(lab: Lab) -> None:
     assert "hunter" not in first + second
     assert "lab-ann-pass" not in first + second
     assert lab.airflow.get("pools/lab")["slots"] == 3
+    assert lab.airflow.get("pools/default_pool")["slots"] == 256
+    # The API reads it before it shows it.
+    master = lab.host(lab.group("airflow_master")[0])
+    assert master.check_output("airflow variables get lab_text").splitlines()[-1] == "1.10"
     assert lab.airflow.get("connections/lab")["host"] == "h"
     prune = {"airflow_prune": ["pools", "variables", "connections", "users"]}
     assert changed(lab.playbook("site.yml", "--tags", "airflow_master", "-e", json.dumps(prune))) == 1
     assert not lab.airflow.find("pools/lab")
     assert not lab.airflow.find("connections/lab")
+
+
+def reset_password(lab: Lab, password: str) -> None:
+    """Through standard input: the journal of a host holds what was called."""
+    program = (
+        "from airflow.cli.cli_parser import get_parser;"
+        "args = ['users', 'reset-password', '--username', 'admin', '--password', input()];"
+        "args = get_parser().parse_args(args); args.func(args)"
+    )
+    host = lab.host(lab.group("airflow_master")[0])
+    host.check_output("printf %s | airflow-run python -c %s", password, program)
+
+
+@pytest.mark.usefixtures("long")
+def test_settings_of_any_type_reach_the_services(lab: Lab) -> None:
+    host = lab.host(lab.group("airflow_master")[0])
+    settings = {
+        "airflow_environment": {"LAB_NUMBER": 2, "LAB_TEXT": "x"},
+        # Redis itself has no use for it: what Airflow makes of it is looked at.
+        "airflow_broker_transport_options": {"sentinel_kwargs": {"password": "lab-sentinel-7Qp"}},
+    }
+    output = lab.playbook("site.yml", "--diff", "-e", json.dumps(settings))
+    assert "lab-sentinel" not in output
+    assert run_dag(lab, "hello_world2")["state"] == "success"
+    program = (
+        "import os; from airflow.providers.celery.executors.default_celery import DEFAULT_CELERY_CONFIG as c;"
+        "o = c['broker_transport_options'];"
+        "print(os.environ['LAB_NUMBER'], os.environ['LAB_TEXT'], o['sentinel_kwargs'])"
+    )
+    printed = host.check_output("airflow-run python -c %s", program).splitlines()[-1]
+    assert printed == "2 x {'password': 'lab-sentinel-7Qp'}"
+    assert host.run("grep -rIlF lab-sentinel /etc /opt /var").stdout == ""
+    # A first user whose password was changed by its owner.
+    reset_password(lab, "another-one-4Kd")
+    try:
+        output = lab.playbook("site.yml")
+        assert "admin has another password than airflow_admin_password" in output
+        assert changed(lab.playbook("site.yml")) == 0
+    finally:
+        reset_password(lab, lab.secret("admin"))
+    # What is declared no more is there no more.
+    gone = host.run("ls /etc/airflow/credentials | grep -E 'AIRFLOWOPS_ENVIRONMENT|SENTINEL'")
+    assert gone.stdout == ""
 
 
 def another_database(lab: Lab, password: str) -> dict[str, str]:

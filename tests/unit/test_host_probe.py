@@ -240,3 +240,8 @@ def test_our_own_rules_are_seen_wherever_they_are(tmp_path: Path) -> None:
     (tmp_path / "etc/firewalld/policies/airflowops.xml").touch()
     (tmp_path / "etc/systemd/system/airflowops-firewall.service").touch()
     assert host_probe.firewalls(str(tmp_path)) == ["airflowops", "airflowops-ufw", "airflowops-firewalld"]
+
+
+def test_names_of_hosts() -> None:
+    text = "127.0.0.1 localhost\n# 192.0.2.1 no\n192.0.2.41\tworker1.example.org w # a\n192.0.2.41 w1\n::1\n"
+    assert host_probe.host_names(text) == {"127.0.0.1": "localhost", "192.0.2.41": "worker1.example.org"}
