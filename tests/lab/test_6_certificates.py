@@ -75,10 +75,14 @@ def test_a_new_ca_under_tasks(lab: Lab) -> None:
     assert run_dag(lab, "hello_world2")["state"] == "success"
 
 
-@pytest.mark.parametrize("arguments", [("--limit", "all"), ("--check",), ("--tags", "nginx_lb")])
+@pytest.mark.parametrize(
+    "arguments", [("--limit", "all"), ("--check",), ("--tags", "nginx_lb"), ("--skip-tags", "flower")]
+)
 def test_for_a_part_it_is_refused(lab: Lab, arguments: tuple[str, ...]) -> None:
     files = {path.name for path in (lab.directory / "pki").iterdir()}
     output = lab.playbook(ROOT / "playbooks/rotate_certificates.yml", *arguments, check=False)
-    assert "leave --limit, --tags and --check away. Nothing was changed." in " ".join(output.split())
+    assert "leave --limit, --tags, --skip-tags and --check away. Nothing was changed." in " ".join(
+        output.split()
+    )
     assert changed(output) == 0
     assert {path.name for path in (lab.directory / "pki").iterdir()} == files
