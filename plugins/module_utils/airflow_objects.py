@@ -155,9 +155,13 @@ def permissions(pairs: Iterable[tuple[str, str]]) -> list[str]:
     return sorted(f"{action} on {resource}" for action, resource in pairs)
 
 
+def is_default_pool(kind: str, name: str) -> bool:
+    return kind == "pools" and name in BUILT_IN["pools"]
+
+
 def compared(kind: str, name: str, fields: Mapping[str, Any]) -> list[str]:
     """The fields in which an object can differ from what is declared."""
-    if kind == "pools" and name in BUILT_IN["pools"]:
+    if is_default_pool(kind, name):
         # Airflow describes its own pool itself, and refuses a change of that.
         return [field for field in fields if field in DEFAULT_POOL_FIELDS]
     return [field for field in fields if field != "text"]
@@ -265,7 +269,7 @@ class Airflow:
             body = self._body(step.kind, step.name, wanted[step.kind][step.name])
             if step.action == "create":
                 self._api.post(path, body)
-            elif step.kind == "pools" and step.name in BUILT_IN["pools"]:
+            elif is_default_pool(step.kind, step.name):
                 self._api.patch(one, body, update_mask=DEFAULT_POOL_FIELDS)
             else:
                 self._api.patch(one, body)
