@@ -164,7 +164,7 @@ def unit_cause(unit: Mapping[str, Any]) -> str:
     if state == "failed":
         return f"{name} has failed ({unit['sub_state']}){since}"
     if state == "activating" and unit["sub_state"] == "auto-restart":
-        return f"{name} ends again and again, and systemd starts it anew"
+        return f"{name} has ended by itself, and systemd starts it anew"
     if state == "activating":
         return f"{name} has been starting{since}"
     return f"{name} was stopped and is {state}{since}"
