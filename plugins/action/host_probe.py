@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.airflowops.cluster.plugins.module_utils.host_probe import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.host.probe import (
     clock_offset,
     distribution_facts,
 )

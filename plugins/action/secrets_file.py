@@ -14,7 +14,7 @@ import yaml
 from ansible.errors import AnsibleActionFail
 from ansible.parsing.vault import AnsibleVaultError, VaultLib, is_encrypted
 from ansible.plugins.action import ActionBase
-from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secrets import (
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.secrets import (
     SECRETS,
     new_secret,
     secret_problem,

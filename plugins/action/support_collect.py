@@ -18,13 +18,13 @@ from ansible_collections.airflowops.cluster.plugins.filter.preflight import (
     evaluated,
     known_variables,
 )
-from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secrets import SECRETS
-from ansible_collections.airflowops.cluster.plugins.module_utils.support_bundle import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.host.diagnostics import (
     SECRET_NAME,
     scrubbed,
     scrubber,
     secrets_in,
 )
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.secrets import SECRETS
 from jinja2 import TemplateError
 
 # Named like secrets, and are none.

@@ -9,7 +9,7 @@ import socket
 from typing import Any, Mapping, Sequence
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.airflowops.cluster.plugins.module_utils import firewall
+from ansible_collections.airflowops.cluster.plugins.plugin_utils import firewall_policy as firewall
 
 
 def firewall_addresses(

@@ -1,13 +1,13 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Filters of the role health. They carry Ansible's data to the pure functions in module_utils."""
+"""Filters of the role health. They carry Ansible's data to the pure functions in plugin_utils."""
 
 from __future__ import annotations
 
 from typing import Any, Mapping, Sequence
 
-from ansible_collections.airflowops.cluster.plugins.module_utils.health_parts import host_parts
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.services import host_parts
 
 
 def health_parts(roles: Sequence[str], settings: Mapping[str, Any]) -> list[dict[str, Any]]:

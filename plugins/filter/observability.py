@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.airflowops.cluster.plugins.module_utils import observability
+from ansible_collections.airflowops.cluster.plugins.plugin_utils import observability
 
 
 class FilterModule:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Filters of the role preflight. They carry Ansible's data to the pure functions in module_utils and back."""
+"""Filters of the role preflight. They carry Ansible's data to the pure functions in plugin_utils and back."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from urllib.parse import urlsplit
 import yaml
 from ansible.errors import AnsibleError, AnsibleFilterError
 from ansible.module_utils.common.yaml import yaml_load
-from ansible_collections.airflowops.cluster.plugins.module_utils import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.host.vip import resolves
+from ansible_collections.airflowops.cluster.plugins.plugin_utils import (
     dag_bundles,
     object_store,
-    preflight,
-    preflight_broker,
-    preflight_secrets,
-    provider_needs,
     secrets_backends,
 )
-from ansible_collections.airflowops.cluster.plugins.module_utils.front_probe import resolves
+from ansible_collections.airflowops.cluster.plugins.plugin_utils import providers as provider_needs
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.certificate_problems import (
     certificate_problems,
     is_address,
 )
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight import broker as preflight_broker
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight import checks as preflight
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight import secrets as preflight_secrets
 from jinja2 import TemplateError
 
 # .../plugins/filter/preflight.py: the same in a checkout and in an installed collection.

@@ -14,19 +14,19 @@ from typing import Any, Mapping, Sequence
 from urllib.parse import quote
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.airflowops.cluster.plugins.module_utils.dag_bundles import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.host.checksums import path_digest
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.dag_bundles import (
     bundle_config,
     bundle_files,
     bundle_secrets,
     bundle_servers,
 )
-from ansible_collections.airflowops.cluster.plugins.module_utils.object_store import (
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.object_store import (
     remote_log_options,
     remote_log_secrets,
 )
-from ansible_collections.airflowops.cluster.plugins.module_utils.path_digest import path_digest
-from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_auth import AUTH_TYPES
-from ansible_collections.airflowops.cluster.plugins.module_utils.secrets_backends import backend_secrets
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.auth import AUTH_TYPES
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.secrets_backends import backend_secrets
 
 
 def host_addresses(hosts: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

@@ -170,7 +170,7 @@ from datetime import datetime, timezone
 from typing import Any, Callable, NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.airflowops.cluster.plugins.module_utils.airflow_api import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.airflow.api import (
     FINISHED_RUN,
     AirflowApi,
     AirflowApiError,

@@ -128,13 +128,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.airflowops.cluster.plugins.module_utils.airflow_api import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.airflow.api import (
     AirflowApi,
     AirflowApiError,
     AuthenticationError,
     argument_spec,
 )
-from ansible_collections.airflowops.cluster.plugins.module_utils.airflow_health import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.airflow.health import (
     JOB_TYPES,
     describe_dags,
     describe_errors,

@@ -142,12 +142,12 @@ steps:
 import json
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.airflowops.cluster.plugins.module_utils.airflow_api import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.airflow.api import (
     AirflowApi,
     AirflowApiError,
     argument_spec,
 )
-from ansible_collections.airflowops.cluster.plugins.module_utils.airflow_objects import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.airflow.objects import (
     KINDS,
     Airflow,
     ObjectsError,
@@ -155,7 +155,7 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.airflow_objects
     password_fits,
     plan,
 )
-from ansible_collections.airflowops.cluster.plugins.module_utils.quiet_module import QuietModule
+from ansible_collections.airflowops.cluster.plugins.module_utils.unlogged_module import QuietModule
 
 
 def export(module: AnsibleModule) -> dict:

@@ -128,7 +128,7 @@ missing:
       absent_hosts: [worker3]
 """
 
-from ansible_collections.airflowops.cluster.plugins.module_utils.queue_membership import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.celery.inspect import (
     QueueMembershipError,
     ask_celery,
     by_queue,
@@ -137,7 +137,7 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.queue_membershi
     parse_demand,
     parse_expected,
 )
-from ansible_collections.airflowops.cluster.plugins.module_utils.quiet_module import QuietModule
+from ansible_collections.airflowops.cluster.plugins.module_utils.unlogged_module import QuietModule
 
 
 def main() -> None:

@@ -101,13 +101,13 @@ waited:
 import time
 from functools import partial
 
-from ansible_collections.airflowops.cluster.plugins.module_utils.queue_membership import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.celery.inspect import (
     QueueMembershipError,
     ask_celery,
     drain_plan,
 )
-from ansible_collections.airflowops.cluster.plugins.module_utils.quiet_module import QuietModule
-from ansible_collections.airflowops.cluster.plugins.module_utils.worker_pause import WorkerPause
+from ansible_collections.airflowops.cluster.plugins.module_utils.celery.pause import WorkerPause
+from ansible_collections.airflowops.cluster.plugins.module_utils.unlogged_module import QuietModule
 
 # Seconds. A worker that waited at the broker when it was told to stop takes one more message: kombu's Redis
 # transport waits for up to a second at a time.

@@ -114,7 +114,7 @@ initial_cluster:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.airflowops.cluster.plugins.module_utils.etcd_members import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.etcd.members import (
     EtcdError,
     Gateway,
     initial_cluster,

@@ -123,7 +123,13 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.airflowops.cluster.plugins.module_utils.firewall_rules import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.firewall.rollback import (
+    FOLDER,
+    Trial,
+    TrialError,
+    write,
+)
+from ansible_collections.airflowops.cluster.plugins.module_utils.firewall.ufw_firewalld import (
     POLICY,
     POLICY_FILE,
     UfwMatch,
@@ -136,13 +142,7 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.firewall_rules 
     ufw_words,
     unsaved,
 )
-from ansible_collections.airflowops.cluster.plugins.module_utils.firewall_trial import (
-    FOLDER,
-    Trial,
-    TrialError,
-    write,
-)
-from ansible_collections.airflowops.cluster.plugins.module_utils.host_probe import firewalls, read_text
+from ansible_collections.airflowops.cluster.plugins.module_utils.host.probe import firewalls, read_text
 
 UFW = Path("/etc/ufw")
 UFW_FILES = {4: "user.rules", 6: "user6.rules"}

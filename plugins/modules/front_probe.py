@@ -106,7 +106,8 @@ unresolved:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.airflowops.cluster.plugins.module_utils.front_probe import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.host.probe import read_text
+from ansible_collections.airflowops.cluster.plugins.module_utils.host.vip import (
     KEEPALIVED,
     foreign,
     interface_of,
@@ -115,7 +116,6 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.front_probe imp
     parse_macs,
     resolves,
 )
-from ansible_collections.airflowops.cluster.plugins.module_utils.host_probe import read_text
 
 
 def run(module: AnsibleModule) -> dict:

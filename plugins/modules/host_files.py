@@ -132,7 +132,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.text.converters import to_bytes, to_text
-from ansible_collections.airflowops.cluster.plugins.module_utils.quiet_module import QuietModule
+from ansible_collections.airflowops.cluster.plugins.module_utils.unlogged_module import QuietModule
 
 BEGIN = "# BEGIN airflowops.cluster"
 END = "# END airflowops.cluster"

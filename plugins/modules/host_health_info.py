@@ -249,7 +249,7 @@ clock_end:
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.airflowops.cluster.plugins.module_utils.health_look import look
+from ansible_collections.airflowops.cluster.plugins.module_utils.host.collectors import look
 
 
 def main() -> None:

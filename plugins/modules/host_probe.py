@@ -251,8 +251,8 @@ systemd:
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.airflowops.cluster.plugins.module_utils.host_probe import link_target, probe
-from ansible_collections.airflowops.cluster.plugins.module_utils.path_digest import path_digest
+from ansible_collections.airflowops.cluster.plugins.module_utils.host.checksums import path_digest
+from ansible_collections.airflowops.cluster.plugins.module_utils.host.probe import link_target, probe
 
 
 def main() -> None:

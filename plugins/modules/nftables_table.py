@@ -103,18 +103,18 @@ import tempfile
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.airflowops.cluster.plugins.module_utils.firewall_trial import (
-    FOLDER,
-    Trial,
-    TrialError,
-    write,
-)
-from ansible_collections.airflowops.cluster.plugins.module_utils.nftables_table import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.firewall.nft_json import (
     add_lines,
     kept_elements,
     missing,
     same,
     table_of,
+)
+from ansible_collections.airflowops.cluster.plugins.module_utils.firewall.rollback import (
+    FOLDER,
+    Trial,
+    TrialError,
+    write,
 )
 
 UNIT = "airflowops-firewall-rollback"

@@ -53,7 +53,7 @@ digests:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.airflowops.cluster.plugins.module_utils.path_digest import path_digest
+from ansible_collections.airflowops.cluster.plugins.module_utils.host.checksums import path_digest
 
 
 def main() -> None:

@@ -64,7 +64,7 @@ servers:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.airflowops.cluster.plugins.module_utils.postgres_login import LoginError, login
+from ansible_collections.airflowops.cluster.plugins.module_utils.postgres.login import LoginError, login
 
 
 def main() -> None:

@@ -208,7 +208,7 @@ unlisted:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis_cluster import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.cluster import (
     NotConverged,
     RedisClusterError,
     check_request,
@@ -219,20 +219,22 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.redis_cluster i
     topology,
     topology_text,
 )
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis_connection import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.connection import (
     REDIS_IMPORT_ERROR,
     Credentials,
     redis_argument_spec,
     resolve,
 )
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis_life import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.executor import Operation
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.reshard_plan import (
     Request,
     State,
     forming,
     make_life_plan,
 )
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis_life import predict as predict_life
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis_operation import Operation
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.reshard_plan import (
+    predict as predict_life,
+)
 
 # What is observed after a plan may ask for one more: Redis gives replicas new masters by itself.
 MAXIMUM_PLANS = 4

@@ -142,8 +142,9 @@ import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.airflowops.cluster.plugins.module_utils.queue_membership import QueueMembershipError
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis_cluster import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.celery.inspect import QueueMembershipError
+from ansible_collections.airflowops.cluster.plugins.module_utils.celery.pause import WorkerPause
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.cluster import (
     Address,
     Node,
     NotConverged,
@@ -151,22 +152,21 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.redis_cluster i
     key_slot,
     slot_numbers,
 )
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis_connection import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.connection import (
     REDIS_IMPORT_ERROR,
     Credentials,
     redis_argument_spec,
     resolve,
 )
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis_life import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.executor import (
+    LONGEST_WAIT_FOR_WORKERS,
+    Operation,
+)
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.reshard_plan import (
     State,
     choose_successor,
     make_failover,
 )
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis_operation import (
-    LONGEST_WAIT_FOR_WORKERS,
-    Operation,
-)
-from ansible_collections.airflowops.cluster.plugins.module_utils.worker_pause import WorkerPause
 
 POLL_SECONDS = 0.2
 

@@ -161,7 +161,7 @@ unreachable_nodes:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis_cluster import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.cluster import (
     Node,
     NodeUnreachable,
     RedisClusterError,
@@ -169,7 +169,7 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.redis_cluster i
     key_slot,
     slots_covered,
 )
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis_connection import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.connection import (
     CONNECTION_TIMEOUT,
     REDIS_IMPORT_ERROR,
     Connection,
@@ -178,7 +178,7 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.redis_connectio
     resolve_one,
     together,
 )
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis_formation import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.formation import (
     observe_node,
     parse_reply,
 )

@@ -98,11 +98,12 @@ restart:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis_cluster import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.cluster import (
     NodeRefused,
     RedisClusterError,
 )
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis_connection import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.config import differing
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.connection import (
     CONNECTION_TIMEOUT,
     REDIS_IMPORT_ERROR,
     Connection,
@@ -111,7 +112,6 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.redis_connectio
     resolve_one,
     together,
 )
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis_settings import differing
 
 # What a server says of a directive that CONFIG SET cannot change: Redis 7 and later, and Redis 6.2.
 IMMUTABLE = ("immutable", "Unsupported CONFIG parameter")

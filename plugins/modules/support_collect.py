@@ -138,13 +138,13 @@ import urllib.request
 from pathlib import Path
 from typing import Any, Iterator
 
-from ansible_collections.airflowops.cluster.plugins.module_utils.quiet_module import QuietModule
-from ansible_collections.airflowops.cluster.plugins.module_utils.support_bundle import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.host.diagnostics import (
     Tail,
     in_range,
     output,
     words_of_time,
 )
+from ansible_collections.airflowops.cluster.plugins.module_utils.unlogged_module import QuietModule
 
 ANSWER_SECONDS = 5
 # No source takes more than this part of what may be taken, so that a noisy one leaves room for the others.

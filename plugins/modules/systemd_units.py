@@ -113,7 +113,7 @@ import time
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.airflowops.cluster.plugins.module_utils.systemd_units import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.host.systemd import (
     PROPERTIES,
     Unit,
     outdated,

@@ -21,7 +21,7 @@ import json
 from typing import Any
 
 import yaml
-from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secrets import new_secret
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.secrets import new_secret
 
 STEPS = ("announce", "use", "forget", "end")
 IN_ROTATION = "secrets_in_rotation"

@@ -36,7 +36,7 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "integration")]
 
 import conftest  # noqa: F401 - makes the collection importable
 import redis
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis_cluster import key_slot
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.cluster import key_slot
 from redis_servers import (
     FLAVORS,
     Flavor,

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.airflowops.cluster.plugins.module_utils.airflow_api import AirflowApi
+from ansible_collections.airflowops.cluster.plugins.module_utils.airflow.api import AirflowApi
 from ansible_collections.airflowops.cluster.plugins.modules import airflow_dag_run
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.airflowops.cluster.plugins.module_utils.airflow_api import AirflowApi
+from ansible_collections.airflowops.cluster.plugins.module_utils.airflow.api import AirflowApi
 from redis_servers import run_module
 from test_airflow_dag_run import LOCK, PASSWORD, Airflow, airflow_python, environment
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.airflowops.cluster.plugins.filter.postgres import scram_verifier
-from ansible_collections.airflowops.cluster.plugins.module_utils.postgres_login import LoginError, login
+from ansible_collections.airflowops.cluster.plugins.module_utils.postgres.login import LoginError, login
 from redis_servers import free_port
 
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis_cluster import key_slot
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.cluster import key_slot
 from redis_servers import (
     FLAVORS,
     ROOT,

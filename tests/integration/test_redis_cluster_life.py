@@ -14,10 +14,13 @@ from typing import Any, Iterator
 
 import pytest
 import redis
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis_cluster import key_slot
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis_connection import Credentials, resolve
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis_life import Request, make_life_plan
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis_operation import Operation
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.cluster import key_slot
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.connection import Credentials, resolve
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.executor import Operation
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.reshard_plan import (
+    Request,
+    make_life_plan,
+)
 from redis_servers import Flavor, Server, Servers, get_flavor, run_module
 
 KEYS = 3000

@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from ansible_collections.airflowops.cluster.plugins.module_utils import object_store
+from ansible_collections.airflowops.cluster.plugins.plugin_utils import object_store
 from moto_store import AWAY, shared_store
 from test_airflow_dag_run import airflow_python
 

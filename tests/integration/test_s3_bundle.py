@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from ansible_collections.airflowops.cluster.plugins.module_utils import dag_bundles
+from ansible_collections.airflowops.cluster.plugins.plugin_utils import dag_bundles
 from moto_store import AWAY, Store, shared_store
 from test_airflow_dag_run import airflow_python
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.airflowops.cluster.plugins.module_utils.secrets_backends import backend_secrets
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.secrets_backends import backend_secrets
 from test_airflow_dag_run import airflow_python
 
 FILES = Path(__file__).resolve().parents[2] / "roles/airflow_common/files"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secrets import (
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.secrets import (
     SECRETS,
     secret_problem,
 )

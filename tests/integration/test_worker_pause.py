@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import redis
-from ansible_collections.airflowops.cluster.plugins.module_utils import worker_pause
+from ansible_collections.airflowops.cluster.plugins.module_utils.celery import pause as worker_pause
 from redis_servers import run_module
 from test_airflow_queue_membership import PASSWORD, PREFIX, Broker, celery_python, process
 

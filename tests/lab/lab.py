@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 import testinfra
-from ansible_collections.airflowops.cluster.plugins.module_utils.airflow_api import AirflowApi
+from ansible_collections.airflowops.cluster.plugins.module_utils.airflow.api import AirflowApi
 
 ROOT = Path(__file__).resolve().parents[2]
 MASTER_UNITS = (

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import yaml
 from ansible_collections.airflowops.cluster.plugins.doc_fragments.airflow_api import ModuleDocFragment
-from ansible_collections.airflowops.cluster.plugins.module_utils import airflow_api as aa
+from ansible_collections.airflowops.cluster.plugins.module_utils.airflow import api as aa
 from ansible_collections.airflowops.cluster.plugins.modules import airflow_dag_run as dr
 
 URL = "https://af.example.com/prefix"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.airflowops.cluster.plugins.module_utils import airflow_objects as ao
+from ansible_collections.airflowops.cluster.plugins.module_utils.airflow import objects as ao
 from hypothesis import given
 from hypothesis import strategies as st
 

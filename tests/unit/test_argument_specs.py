@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secrets import SECRETS
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.secrets import SECRETS
 
 ROLES = Path(__file__).parents[2] / "roles"
 NAMES = sorted(path.name for path in ROLES.iterdir() if path.is_dir() and any(path.glob("*/main.yml")))

@@ -9,9 +9,9 @@ import json
 from typing import Any
 
 import pytest
-from ansible_collections.airflowops.cluster.plugins.module_utils import dag_bundles
-from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_bundles import check_bundles
-from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_words import Problems
+from ansible_collections.airflowops.cluster.plugins.plugin_utils import dag_bundles
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.bundles import check_bundles
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.problems import Problems
 
 KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nbase64\n-----END OPENSSH PRIVATE KEY-----"
 SSH = {

@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 import pytest
-from ansible_collections.airflowops.cluster.plugins.module_utils.etcd_members import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.etcd.members import (
     EtcdError,
     Gateway,
     initial_cluster,

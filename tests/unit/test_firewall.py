@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 from ansible_collections.airflowops.cluster.plugins.filter.firewall import firewall_addresses
-from ansible_collections.airflowops.cluster.plugins.module_utils import firewall, nftables_table
-from ansible_collections.airflowops.cluster.plugins.module_utils.preflight import find_problems
+from ansible_collections.airflowops.cluster.plugins.module_utils.firewall import nft_json as nftables_table
+from ansible_collections.airflowops.cluster.plugins.plugin_utils import firewall_policy as firewall
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.checks import find_problems
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -10,8 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.airflowops.cluster.plugins.module_utils import firewall_rules, firewall_trial
-from ansible_collections.airflowops.cluster.plugins.module_utils.firewall_rules import UfwMatch, UfwRule
+from ansible_collections.airflowops.cluster.plugins.module_utils.firewall import rollback as firewall_trial
+from ansible_collections.airflowops.cluster.plugins.module_utils.firewall import (
+    ufw_firewalld as firewall_rules,
+)
+from ansible_collections.airflowops.cluster.plugins.module_utils.firewall.ufw_firewalld import (
+    UfwMatch,
+    UfwRule,
+)
 from ansible_collections.airflowops.cluster.plugins.modules.firewall_rules import Firewalld, Ufw
 
 

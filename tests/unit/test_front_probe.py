@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.airflowops.cluster.plugins.module_utils import front_probe
+from ansible_collections.airflowops.cluster.plugins.module_utils.host import vip as front_probe
 from test_preflight import ROLES
 
 OWN = bytes.fromhex("02000a7b090b")

@@ -12,8 +12,8 @@ from typing import Any, Callable
 
 import pytest
 import yaml
-from ansible_collections.airflowops.cluster.plugins.module_utils.health_judge import judge
-from ansible_collections.airflowops.cluster.plugins.module_utils.health_parts import host_parts
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.evaluate import judge
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.services import host_parts
 
 NOW = 1_800_000_000.0
 DAY = 86400

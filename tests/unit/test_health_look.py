@@ -13,7 +13,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from ansible_collections.airflowops.cluster.plugins.module_utils import airflow_health, health_look
+from ansible_collections.airflowops.cluster.plugins.module_utils.airflow import health as airflow_health
+from ansible_collections.airflowops.cluster.plugins.module_utils.host import collectors as health_look
 
 STAT = """\
 # pxname,svname,qcur,status,lastchg,bck,check_status,last_chk

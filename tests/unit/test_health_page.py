@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.airflowops.cluster.plugins.action.health_report import report_of
-from ansible_collections.airflowops.cluster.plugins.module_utils.health_page import SIGNS, page
-from ansible_collections.airflowops.cluster.plugins.module_utils.health_report import COMPONENTS
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.html_report import SIGNS, page
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.report import COMPONENTS
 
 sys.path.insert(0, str(Path(__file__).parent))
 from test_health_judge import LIMITS, ROLES, World, redis_node_down, unreachable_worker

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.airflowops.cluster.plugins.module_utils import host_probe
+from ansible_collections.airflowops.cluster.plugins.module_utils.host import probe as host_probe
 from hypothesis import given
 from hypothesis import strategies as st
 

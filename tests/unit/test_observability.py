@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.airflowops.cluster.plugins.module_utils.observability import (
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.observability import (
     airflow_relabelling,
     alert_rules,
     alertmanager_problems,

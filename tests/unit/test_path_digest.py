@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Callable
 
 import pytest
-from ansible_collections.airflowops.cluster.plugins.module_utils.path_digest import path_digest
+from ansible_collections.airflowops.cluster.plugins.module_utils.host.checksums import path_digest
 
 
 @pytest.fixture

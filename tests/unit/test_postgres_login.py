@@ -9,7 +9,7 @@ import hashlib
 import ssl
 
 import pytest
-from ansible_collections.airflowops.cluster.plugins.module_utils.postgres_login import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.postgres.login import (
     LoginError,
     Scram,
     error_fields,

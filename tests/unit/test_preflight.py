@@ -14,19 +14,19 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.airflowops.cluster.plugins.filter import preflight as adapter
-from ansible_collections.airflowops.cluster.plugins.module_utils.preflight import (
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.checks import (
     JUDGED_BY_MEANING,
     PORTS,
     find_problems,
     unknown_variables,
 )
-from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_metastore import PATRONI_PORTS
-from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secrets import (
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.metastore import PATRONI_PORTS
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.secrets import (
     SECRETS,
     secret_problem,
 )
-from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_types import type_problem
-from ansible_collections.airflowops.cluster.plugins.module_utils.provider_needs import provider_needs
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.types import type_problem
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.providers import provider_needs
 from hypothesis import example, given
 from hypothesis import strategies as st
 

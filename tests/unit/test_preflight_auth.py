@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from ansible_collections.airflowops.cluster.plugins.filter.topology import python_settings
-from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_auth import (
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.auth import (
     auth_problems,
     check_auth,
 )
-from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_words import Problems
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.problems import Problems
 
 LDAP = {
     "AUTH_TYPE": "AUTH_LDAP",

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.airflowops.cluster.plugins.filter.preflight import broker_facts
-from ansible_collections.airflowops.cluster.plugins.module_utils.preflight import find_problems
-from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_broker import broker_url_problem
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.broker import broker_url_problem
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.checks import find_problems
 from test_preflight import MULTI_NODE, Cluster, make_cluster, only, put, see
 
 ELSEWHERE = "amqp://airflow:kA7rTq0ZlmW3@rabbit1:5672/airflow"

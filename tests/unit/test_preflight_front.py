@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.airflowops.cluster.plugins.module_utils.preflight import find_problems
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.checks import find_problems
 from test_preflight import MULTI_NODE, ROLES, Cluster, make_cluster, only, put
 
 FRONTS = ("front1", "front2")

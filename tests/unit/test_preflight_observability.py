@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.airflowops.cluster.plugins.module_utils.preflight import find_problems
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.checks import find_problems
 from test_preflight import MULTI_NODE, Cluster, make_cluster, only, see
 
 PORTS = {

@@ -11,7 +11,7 @@ import stat
 import sys
 
 import pytest
-from ansible_collections.airflowops.cluster.plugins.module_utils import queue_membership as qm
+from ansible_collections.airflowops.cluster.plugins.module_utils.celery import inspect as qm
 
 WORKERS = {"a@w1": ["q1"], "a@w2.example.com": ["q1", "q2"], "b@w2.example.com": ["q3"]}
 

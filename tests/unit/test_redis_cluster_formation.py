@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 import redis
-from ansible_collections.airflowops.cluster.plugins.module_utils import redis_cluster as rc
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis_connection import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis import cluster as rc
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.connection import (
     Connection,
     Credentials,
     combined,
     resolve,
 )
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis_formation import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.formation import (
     add_slots,
     config_value,
     parse_version,

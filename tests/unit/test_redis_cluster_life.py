@@ -10,8 +10,8 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from ansible_collections.airflowops.cluster.plugins.module_utils import redis_cluster as rc
-from ansible_collections.airflowops.cluster.plugins.module_utils import redis_life as life
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis import cluster as rc
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis import reshard_plan as life
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from test_redis_cluster_plan import formed, fresh, roles

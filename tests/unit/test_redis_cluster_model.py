@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis_cluster import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.cluster import (
     Address,
     Member,
     Node,

@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from ansible_collections.airflowops.cluster.plugins.module_utils import redis_cluster as rc
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis import cluster as rc
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis_settings import differing, spelled
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.config import differing, spelled
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,15 @@ import json
 from typing import Any
 
 import pytest
-from ansible_collections.airflowops.cluster.plugins.module_utils.object_store import (
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.object_store import (
     remote_log_options,
     remote_log_problems,
     remote_log_secrets,
 )
-from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_options import check_options
-from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_words import Problems
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.airflow_options import (
+    check_options,
+)
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.problems import Problems
 
 PLACE = {
     "s3": "s3://logs/airflow/",

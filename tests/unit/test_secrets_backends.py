@@ -11,13 +11,15 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_options import check_options
-from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_words import Problems
-from ansible_collections.airflowops.cluster.plugins.module_utils.provider_needs import (
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.airflow_options import (
+    check_options,
+)
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.problems import Problems
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.providers import (
     lock_name,
     provider_needs,
 )
-from ansible_collections.airflowops.cluster.plugins.module_utils.secrets_backends import (
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.secrets_backends import (
     CREDENTIALS,
     backend_problems,
     backend_secrets,

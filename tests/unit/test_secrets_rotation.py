@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from ansible_collections.airflowops.cluster.plugins.module_utils.preflight_secrets import secret_problem
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.secrets import secret_problem
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.secrets_rotation import (
     IN_ROTATION,
     STEPS,

@@ -11,7 +11,7 @@ import time
 from urllib.parse import quote
 
 import pytest
-from ansible_collections.airflowops.cluster.plugins.module_utils import support_bundle
+from ansible_collections.airflowops.cluster.plugins.module_utils.host import diagnostics as support_bundle
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from ansible_collections.airflowops.cluster.plugins.module_utils.systemd_units import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.host.systemd import (
     PROPERTIES,
     Step,
     Unit,
