@@ -12,7 +12,7 @@ import pytest
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 PREFIX = "ansible_collections.airflowops.cluster.plugins."
-# {package: packages that it imports}. What runs on hosts (modules, module_utils) knows nothing of the controller.
+# {package: packages that it may import}. What runs on hosts imports nothing of the controller's.
 ALLOWED = {
     "action": {
         "filter",
@@ -52,7 +52,7 @@ def package_of(path: Path) -> str:
 
 
 def imported_packages(path: Path) -> set[str]:
-    """The packages of the collection that a file imports, without its own; a module beside no package by its name."""
+    """The packages of the collection that a file imports, without its own."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith(PREFIX):
