@@ -107,9 +107,10 @@ def test_inputs_carry_the_name_of_their_role(role: str) -> None:
 
 @pytest.mark.parametrize("role", NAMES)
 def test_internals_are_marked_by_two_underscores(role: str) -> None:
-    names = {
-        name for path in (ROLES / role / "vars").glob("*.yml") for name in load(role, f"vars/{path.name}")
-    }
+    folder = ROLES / role / "vars"
+    files = sorted(folder.rglob("*.yml"))
+    assert bool(files) == folder.exists()
+    names = {name for path in files for name in load(role, str(path.relative_to(ROLES / role)))}
     prefixes = tuple(f"__{prefix}" for prefix in (f"{role}_", *PREFIXES.get(role, ())))
     assert sorted(name for name in names if not name.startswith(prefixes)) == []
 

@@ -53,3 +53,29 @@ def test_each_version_has_both_lock_files() -> None:
     assert {path.name for path in LOCKS.glob("airflow-*.txt")} == {
         f"{version}{suffix}.txt" for version in versions for suffix in ("", "-amazon")
     }
+
+
+COMMENTED = re.compile(r"^# (\w+):(.*)$", re.MULTILINE)
+
+
+def commented_settings() -> list[tuple[str, str, str]]:
+    return [
+        (inventory, name, rest.strip())
+        for inventory in ("prod", "single_node")
+        for name, rest in COMMENTED.findall(
+            (ROOT / "inventories" / inventory / "group_vars/all/main.yml").read_text(encoding="utf-8")
+        )
+        if name.startswith(("airflow_", "cluster_", "flower_", "nginx_", "postgres_", "redis_"))
+    ]
+
+
+@pytest.mark.parametrize(("inventory", "name", "rest"), commented_settings())
+def test_a_setting_that_is_commented_out_shows_the_default(inventory: str, name: str, rest: str) -> None:
+    defaults = {
+        key: value
+        for path in ROOT.glob("roles/*/defaults/main.yml")
+        for key, value in (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).items()
+    }
+    assert name in defaults, f"{name} of inventories/{inventory} is no input with a default"
+    if not re.search("# +example", rest):
+        assert yaml.safe_load(rest) == defaults[name]
