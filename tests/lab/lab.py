@@ -102,7 +102,8 @@ class Lab:
         return self.inventory["_meta"]["hostvars"][host]
 
     def address(self, host: str) -> str:
-        return self.variables(host)["ansible_host"]
+        variables = self.variables(host)
+        return variables.get("ansible_host") or variables["lab_address"]
 
     @functools.cached_property
     def name(self) -> str:

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs the stages named (all, if none is) and closes with `N passed, N failed, N skipped`.
 
-Stages: lint, unit, integration, single_node, multi_node. A machine that cannot run containers leaves the two
-topologies out and says so; with AIRFLOWOPS_REQUIRE_LAB=1 that is a failure. With LONG=1 the topologies are
-tested with what takes minutes, too.
+Stages: lint, unit, integration, single_node, multi_node, and rough, which runs only when named. A machine
+that cannot run containers leaves the topologies out and says so: with AIRFLOWOPS_REQUIRE_LAB=1 a failure.
+With LONG=1 the topologies are tested with what takes minutes, too.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ LINTERS = {
     ],
 }
 TOPOLOGIES = ("single_node", "multi_node")
+# A topology that the gate has no time for, with the tests that are about its machines.
+LATER = {"rough": ("test_1_lifecycle.py", "test_2_verify.py", "test_7_end.py")}
 
 
 @dataclass
@@ -108,7 +110,8 @@ def lab(tally: Tally, topology: str) -> None:
     obstacle = lab_obstacle()
     if obstacle is None:
         long = ["--long"] if os.environ.get("LONG") == "1" else []
-        pytest(tally, "tests/lab", f"--topology={topology}", "--durations=20", *long)
+        tests = [f"tests/lab/{name}" for name in LATER[topology]] if topology in LATER else ["tests/lab"]
+        pytest(tally, *tests, f"--topology={topology}", "--durations=20", *long)
     elif os.environ.get("AIRFLOWOPS_REQUIRE_LAB") == "1":
         tally.failed += 1
         tally.notes.append(f"FAILED: {topology} could not be tested: {obstacle}")
@@ -124,7 +127,7 @@ def main(stages: list[str]) -> int:
         start = time.monotonic()
         if stage == "lint":
             lint(tally)
-        elif stage in TOPOLOGIES:
+        elif stage in (*TOPOLOGIES, *LATER):
             lab(tally, stage)
         else:
             side_by_side = ["--numprocesses=auto", "--dist=loadfile"]
