@@ -46,6 +46,7 @@ class ActionModule(ActionBase):
             result["ansible_facts"] = {
                 **distribution_facts(result["os"]),
                 "architecture": result["architecture"],
+                "airflowops_ipv6": result["ipv6"],
             }
         if "clock_start" in result and "clock_end" in result:
             before, after = self._module_ran or (before, after)

@@ -23,6 +23,11 @@ options:
             the node listens is used. The nodes then know each other under this address.
         type: str
         required: true
+      address:
+        description:
+          - IP address of the node, where the host on which the module runs is not to resolve the name, as one
+            whose C(/etc/hosts) has its own name on loopback.
+        type: str
       port:
         description:
           - Port on which the node serves clients. With O(tls=true) its TLS port.

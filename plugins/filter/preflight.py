@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Iterable, Mapping
@@ -146,7 +147,12 @@ def inventory_problems(
         description = variables.get("__preflight_host")
         if isinstance(description, Mapping):
             given[host] = given_values(variables, {*known_variables(), *preflight_secrets.SECRETS})
-            described[host] = {**description, "given": given[host], "probe": probe_of(variables)}
+            described[host] = {
+                **description,
+                "given": given[host],
+                "resolved": resolved(description.get("values", {}).get("cluster_address")),
+                "probe": probe_of(variables),
+            }
     return preflight.find_problems(
         {
             "roles": roles,
@@ -156,6 +162,17 @@ def inventory_problems(
             "hosts": described,
         }
     )
+
+
+def resolved(name: Any) -> dict[str, Any] | None:
+    """{addresses, error} of a name on the controller; nothing where none is given."""
+    if not name or not isinstance(name, str):
+        return None
+    try:
+        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        return {"addresses": [], "error": str(error)}
+    return {"addresses": list(dict.fromkeys(str(entry[4][0]) for entry in found)), "error": ""}
 
 
 def probe_of(variables: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import ipaddress
 import json
 import socket
 from typing import Any, Mapping, Sequence
@@ -41,17 +42,21 @@ def host_addresses(hosts: Sequence[str], hostvars: Mapping[str, Mapping[str, Any
 def redis_nodes(
     hosts: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]], default_ports: Sequence[int]
 ) -> list[dict[str, Any]]:
-    """[{host, port}] of every Redis instance, in the order of hosts and ports."""
-    addresses = host_addresses(hosts, hostvars)
-    return [
-        {"host": addresses[host], "port": int(port)}
-        for host in hosts
-        for port in hostvars[host].get("redis_cluster_ports", default_ports)
-    ]
+    """[{host, port}] of every Redis instance, in the order of hosts and ports. With `address` where the
+    host is a name.
+    """
+    nodes = []
+    for host, name in host_addresses(hosts, hostvars).items():
+        address = ip_address(name)
+        # The host that forms the cluster may resolve its own name to loopback: it is given the address.
+        more = {} if address == name else {"address": address}
+        for port in hostvars[host].get("redis_cluster_ports", default_ports):
+            nodes.append({"host": name, "port": int(port), **more})
+    return nodes
 
 
 def redis_endpoint(member: Mapping[str, Any]) -> dict[str, Any]:
-    """{host, port} of a member of the cluster, as `redis_cluster_info` describes it."""
+    """{host, port} of a member of the cluster, as `redis_cluster_info` or `redis_nodes` describes it."""
     return {"host": str(member["host"]), "port": int(member["port"])}
 
 
@@ -67,11 +72,20 @@ def queue_hosts(
     return queues
 
 
+def loopback(address: Any) -> bool:
+    return ipaddress.ip_address(str(address).partition("%")[0]).is_loopback
+
+
 def ip_address(name: str) -> str:
-    """The address itself, or the first one that its name resolves to on the controller."""
+    """The address itself, or the first that its name resolves to on the controller.
+
+    An IPv4 address before others, as the services listen on IPv4. Loopback, which /etc/hosts may have for the
+    controller's own name, after others.
+    """
     try:
-        return str(socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)[0][4][0])
-    except OSError as error:
+        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+        return str(min(found, key=lambda entry: (entry[0] != socket.AF_INET, loopback(entry[4][0])))[4][0])
+    except (OSError, UnicodeError) as error:
         raise AnsibleFilterError(
             f"{name} does not resolve on the controller ({error}): "
             "set cluster_address of that host to its IP address"

@@ -70,7 +70,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 ansible_facts:
-  description: Distribution and architecture, under the names that M(ansible.builtin.setup) gives them.
+  description:
+    - Distribution and architecture, under the names that M(ansible.builtin.setup) gives them, and RV(ipv6) as
+      C(airflowops_ipv6).
   returned: success
   type: dict
   sample:
@@ -79,6 +81,7 @@ ansible_facts:
     distribution_major_version: "12"
     os_family: Debian
     architecture: x86_64
+    airflowops_ipv6: true
 architecture:
   description: The machine's architecture as the kernel names it.
   returned: success
@@ -164,6 +167,10 @@ host_names:
   returned: success
   type: dict
   sample: {192.0.2.41: worker1.example.org}
+ipv6:
+  description: Whether the kernel opens sockets of IPv6. Where IPv6 is switched off by sysctl, it still does.
+  returned: success
+  type: bool
 listening:
   description: The TCP sockets that listen, by port and address.
   returned: success

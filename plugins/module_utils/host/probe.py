@@ -288,6 +288,15 @@ def host_names(text: str) -> dict[str, str]:
     return names
 
 
+def ipv6_sockets() -> bool:
+    """Whether a socket of IPv6 can be opened: with ipv6.disable=1 the kernel has none."""
+    try:
+        socket.socket(socket.AF_INET6, socket.SOCK_STREAM).close()
+    except OSError:
+        return False
+    return True
+
+
 def probe() -> dict[str, Any]:
     """All that the module reports of the host, apart from the clock."""
     listening, connection = listening_ports(), ssh_connection()
@@ -299,6 +308,7 @@ def probe() -> dict[str, Any]:
         "ssh_connection": connection,
         "ssh_ports": ssh_ports(listening, connection),
         "fqdn": socket.getfqdn(),
+        "ipv6": ipv6_sockets(),
         "host_names": host_names(read_text("/etc/hosts")),
         "memory_limit": memory_limit(),
         "package_lists_age": package_lists_age(),

@@ -51,6 +51,7 @@ def redis_argument_spec() -> dict[str, Any]:
             "options": {
                 "host": {"type": "str", "required": True},
                 "port": {"type": "int", "required": True},
+                "address": {"type": "str"},
                 "zone": {"type": "str"},
             },
         },
@@ -208,6 +209,8 @@ def resolve(nodes: Sequence[dict[str, Any]]) -> list[Address]:
 
 def resolve_one(node: dict[str, Any]) -> Address:
     host, port = node["host"], node["port"]
+    if node.get("address"):
+        return Address(host, port, node["address"], node.get("zone"))
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError, OverflowError) as error:

@@ -29,6 +29,8 @@ The description is a dictionary::
                                            "needs": [(variable, class of a provider that it asks for)]},
                                "figures": {"ports": {name: port} of what tells figures, with observability,
                                            "problems": what is wrong with its inputs},
+                               "resolved": {"addresses": what cluster_address resolves to on the
+                                            controller, "error": why it does not},
                                "probe": what host_probe returned}}
 
 ``hosts`` holds the hosts of this run only. With ``--limit`` it lacks some, and what needs all is not judged.
@@ -66,6 +68,7 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.metas
     uses_own_metastore,
     uses_patroni,
 )
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.names import check_names
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.observability import (
     OBSERVABILITY_PORTS,
     check_observability,
@@ -456,6 +459,7 @@ CHECKS: tuple[Callable[[dict[str, Any], Problems], Any], ...] = (
     check_groups,
     check_group_names,
     check_addresses,
+    check_names,
     check_variables,
     partial(check_types, judged_elsewhere=JUDGED_BY_MEANING),
     check_secrets,

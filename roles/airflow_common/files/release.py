@@ -135,6 +135,8 @@ def take(url: str, sha256: str, release: Path) -> None:
 
 
 def main(action: str, *arguments: str) -> None:
+    # Services read it as a user of their own, however strict the umask of root's logins.
+    os.umask(0o022)
     if action == "offer":
         release, address, port = arguments
         offer(Path(release), address, port)
