@@ -75,8 +75,8 @@ def check_own_names(cluster: dict[str, Any], problems: Problems) -> None:
     for name, hosts in by_name.items():
         if len(hosts) > 1 or name.partition(".")[0] in ("", "localhost", "(none)"):
             problems.add(
-                f"`hostname -f` is {name or 'empty'} on {{hosts}}, and by it task logs would be fetched from the "
-                "wrong host: give each host a name of its own (hostnamectl set-hostname NAME), the first on its "
-                "line in the host's /etc/hosts",
+                f"`hostname -f` is {name or 'empty'} on {{hosts}}, and by it task logs would be fetched from "
+                "the wrong host: give each host a name of its own (hostnamectl set-hostname NAME), the first "
+                "on its line in the host's /etc/hosts",
                 *hosts,
             )
