@@ -32,6 +32,7 @@ def report_of(
             "address": str(address),
             "roles": list(noted.get("roles", [])),
             "parts": list(noted.get("parts", [])),
+            "names": bool(noted.get("names")),
             # Their environment may hold what is nobody's business.
             "workers": [
                 {"name": worker["name"], "queues": list(worker["queues"])}

@@ -57,6 +57,10 @@ options:
             C(# END airflowops.cluster). All other lines stay as they are; a missing file is made.
           - Such a file is written in place where it cannot be replaced, as V(/etc/hosts) in a container.
         type: str
+      existing:
+        description: Whether to leave out a file that is not there. For O(files[].block).
+        type: bool
+        default: false
       target:
         description: What a symbolic link points to. Replaced in one step, nobody ever finds it missing.
         type: path
@@ -183,6 +187,8 @@ def check_form(entry: dict) -> None:
             f"{entry['path']}: give one of content, secret_content, block, target, directory and absent, "
             f"not {len(kinds)}."
         )
+    if entry["existing"] and kinds != ["block"]:
+        raise FilesError(f"{entry['path']}: existing goes with block alone.")
     if entry["sealed"] and kinds != ["secret_content"]:
         raise FilesError(f"{entry['path']}: what is to be sealed is given as secret_content.")
     if entry["base64"] and kinds != ["content"]:
@@ -304,7 +310,12 @@ def run(module: AnsibleModule) -> dict:
         check_form(entry)
     folders = [entry for entry in entries if entry["directory"]]
     links = [entry for entry in entries if entry["target"] is not None]
-    files = [entry for entry in entries if any(entry[name] is not None for name in CONTENTS)]
+    files = [
+        entry
+        for entry in entries
+        if any(entry[name] is not None for name in CONTENTS)
+        and not (entry["existing"] and not os.path.lexists(entry["path"]))
+    ]
 
     changed = [entry["path"] for entry in folders if make_directory(module, entry)]
     before = {entry["path"]: read(entry["path"]) for entry in files}
@@ -348,6 +359,7 @@ def main() -> None:
                     "sealed": {"type": "bool", "default": False},
                     "absent": {"type": "bool", "default": False},
                     "block": {"type": "str"},
+                    "existing": {"type": "bool", "default": False},
                     "target": {"type": "path"},
                     "directory": {"type": "bool", "default": False},
                     "owner": {"type": "str", "default": "root"},

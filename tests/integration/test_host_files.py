@@ -167,6 +167,19 @@ def test_block_stands_among_the_lines_of_others(tmp_path: Path) -> None:
     )
 
 
+def test_block_of_an_existing_file_is_not_made(tmp_path: Path) -> None:
+    path = tmp_path / "folder/hosts.debian.tmpl"
+    wish = {"path": str(path), "block": "192.0.2.1 one", "existing": True}
+    assert write(wish)["changed"] is False
+    assert not path.exists()
+    path.parent.mkdir()
+    path.write_text("127.0.0.1 localhost\n")
+    assert write(wish)["changed_paths"] == [str(path)]
+    assert write(wish)["changed"] is False
+    assert "192.0.2.1 one\n" in path.read_text()
+    assert "goes with block alone" in write({"path": str(path), "content": "x", "existing": True})["msg"]
+
+
 def test_block_makes_the_file_and_names_a_folder_in_its_place(tmp_path: Path) -> None:
     write({"path": str(tmp_path / "hosts"), "block": "192.0.2.1 one"})
     assert (tmp_path / "hosts").read_text().splitlines()[1] == "192.0.2.1 one"

@@ -660,6 +660,18 @@ def test_the_owner_without_a_replica() -> None:
     assert "its loss stops all tasks" in report["findings"][0]["what"]
 
 
+def test_a_host_whose_names_are_gone_is_told_where_it_needs_them() -> None:
+    world = World()
+    for host in ("master1", "front1"):
+        world[host]["host"]["knows_names"] = False
+    world.expected["hosts"]["master1"]["names"] = True
+    report = world.judged()
+    assert told(report) == [("hosts", "master1", "")]
+    (problem,) = report["findings"]
+    assert "its /etc/hosts has lost the names" in str(problem)
+    assert "manage_etc_hosts" in str(problem)
+
+
 def test_masters_of_one_host_are_a_warning() -> None:
     world = World()
     for host, port in NODES:

@@ -473,9 +473,14 @@ def memory() -> dict[str, int]:
     return seen
 
 
+# What begins the names of the cluster's hosts in /etc/hosts.
+HOSTS_BLOCK = "# BEGIN airflowops.cluster"
+
+
 def host() -> dict[str, Any]:
     return {
         "fqdn": socket.getfqdn(),
+        "knows_names": f"{HOSTS_BLOCK}\n" in read_text("/etc/hosts"),
         "os": parse_os_release(read_text("/etc/os-release") or read_text("/usr/lib/os-release")),
         "memory": memory(),
         "load": list(os.getloadavg()),

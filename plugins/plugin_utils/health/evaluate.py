@@ -48,7 +48,7 @@ def judge(
 ) -> dict[str, Any]:
     """The report: see docs/health.md for its shape.
 
-    expected: name; hosts {host: {address, roles, parts, workers}}; queues {queue: hosts}; masters;
+    expected: name; hosts {host: {address, roles, parts, workers, names}}; queues {queue: hosts}; masters;
         required {queue: number}; redis_nodes [{name, ip, port}]; redis_replicas; broker (own or other);
         broker_kind; metastore (own or other); metastore_hosts; etcd_hosts; synchronous; database; backups
         (whether there are to be any); backup_host.
@@ -147,6 +147,17 @@ def hosts(scene: Scene) -> None:
 
 def machine(scene: Scene, name: str) -> None:
     limits = scene.limits
+    knows = scene.look(name).get("host", {}).get("knows_names", True)
+    if scene.expected["hosts"][name].get("names") and not knows:
+        scene.report.problem(
+            "hosts",
+            "its /etc/hosts has lost the names of the cluster's hosts",
+            "cloud-init (manage_etc_hosts) or another tool wrote the file, perhaps at the last boot: "
+            "task logs are not found, and neither is the backup host",
+            "run site.yml, which writes them, and keep that tool from the file; with a name service that "
+            "knows all hosts set airflow_manage_hosts_file to false",
+            host=name,
+        )
     for disk in scene.listed(name, "disks"):
         for kind, percent in (("full", disk["used_percent"]), ("out of inodes", disk["inodes_percent"])):
             scene.graded(
