@@ -243,6 +243,17 @@ python:
   returned: success
   type: str
   sample: 3.11.2
+python_of_distribution:
+  description:
+    - Whether that Python is Debian's own, or one of the same version that sees its packages. False on hosts
+      of other families.
+  returned: success
+  type: bool
+python_path:
+  description: Where that Python is.
+  returned: success
+  type: str
+  sample: /usr/bin/python3
 pythons:
   description: The versions of Python 3 with an interpreter in C(/usr/bin) or C(/usr/local/bin).
   returned: success

@@ -29,6 +29,11 @@ GROUPS = {
     "flower": ["front1"],
     "nginx_lb": ["front1"],
 }
+# Their names resolve nowhere.
+ADDRESSES = {
+    host: {"cluster_address": f"192.0.2.{number}"}
+    for number, host in enumerate(sorted({host for hosts in GROUPS.values() for host in hosts}), 1)
+}
 # What a good host looks like; the machine that runs the tests may well be none.
 GOOD_HOST = {
     "clock_offset": 0.0,
@@ -66,7 +71,8 @@ class Lab:
         self.directory = directory
         self.secrets = make_secrets()
         self.groups: dict[str, Any] = {
-            group: {"hosts": dict.fromkeys(hosts), "vars": {}} for group, hosts in GROUPS.items()
+            group: {"hosts": {host: ADDRESSES[host].copy() for host in hosts}, "vars": {}}
+            for group, hosts in GROUPS.items()
         }
         play = {"hosts": "all", "gather_facts": False, "roles": ["airflowops.cluster.preflight"]}
         (directory / "play.yml").write_text(yaml.safe_dump([{**play, "any_errors_fatal": True}]))
@@ -74,7 +80,7 @@ class Lab:
         (directory / "host.json").write_text(json.dumps({"__preflight_probe": GOOD_HOST}))
 
     def write(self) -> None:
-        connection = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+        connection = {"ansible_connection": "local", "ansible_python_interpreter": "/usr/bin/python3"}
         inventory = {"all": {"vars": connection, "children": self.groups}}
         (self.directory / "hosts.yml").write_text(yaml.safe_dump(inventory))
         variables = self.directory / "group_vars" / "all"
@@ -137,7 +143,10 @@ def test_check_mode_and_limit(lab: Lab) -> None:
 def test_everything_bad_is_told_once_and_no_secret_is_shown(lab: Lab) -> None:
     lab.groups["redis_cluster"]["vars"] = {"redis_cluster_port": 7000, "redis_cluster_ports": [7000]}
     lab.groups["airflow_workers"] = lab.groups.pop("airflow_worker")
-    lab.groups["airflow_master"]["hosts"]["master2"] = {"airflow_api_secret_key": "Kq81-another-key-7z"}
+    lab.groups["airflow_master"]["hosts"] = {
+        "master1": {},
+        "master2": {"airflow_api_secret_key": "Kq81-another-key-7z"},
+    }
     lab.groups["airflow_master"]["vars"] = {
         "airflow_required_queues": ["default"],
         "airflow_master_api_port": 8974,

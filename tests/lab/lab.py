@@ -54,6 +54,10 @@ class Lab:
             "ANSIBLE_NOCOLOR": "1",
             "NO_COLOR": "1",
         }
+        if self.topology == "rough":
+            # The controller lives elsewhere than its hosts, and speaks no language of theirs.
+            environment = {name: value for name, value in environment.items() if not name.startswith("LC_")}
+            environment |= {"TZ": "Asia/Tokyo", "LANG": "C"}
         environment.update(kwargs.pop("env", {}))
         done = subprocess.run(
             [str(word) for word in command],
@@ -104,6 +108,11 @@ class Lab:
     def address(self, host: str) -> str:
         variables = self.variables(host)
         return variables.get("ansible_host") or variables["lab_address"]
+
+    @functools.cache  # noqa: B019 - one object lives as long as the session
+    def own_name(self, host: str) -> str:
+        """What the host calls itself, as Airflow notes it of a task."""
+        return self.host(host).check_output("hostname -f").strip()
 
     @functools.cached_property
     def name(self) -> str:

@@ -69,6 +69,7 @@ def test_second_run_from_the_checkout_changes_nothing(lab: Lab) -> None:
 SECOND_TO_FIRST = {"multi_node": 0.275, "single_node": 0.33}
 
 
+@pytest.mark.topology("single_node", "multi_node")
 def test_second_run_is_short(lab: Lab) -> None:
     """What else the machine does makes a run longer, never shorter: the shortest of up to three counts."""
     later = [seconds["second"]]

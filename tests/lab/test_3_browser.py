@@ -72,7 +72,7 @@ def test_read_the_log_of_a_task_from_its_worker(page: Page, lab: Lab, tmp_path: 
     tasks = lab.airflow.get(f"dags/hello_world2/dagRuns/{run[1]}/taskInstances")["task_instances"]
     (task,) = (task for task in tasks if task["queue"] == "cloudwalker_q2")
     page.get_by_role("link", name=task["task_id"]).last.click()
-    served = page.get_by_text(f"cloudwalker_q2 served by {task['hostname']}").first
+    served = page.get_by_text(f"cloudwalker_q2 served by {task['hostname'].partition('.')[0]}").first
     expect(served).to_be_visible(timeout=PATIENCE)
     picture(page, "task-log", tmp_path)
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 
@@ -245,3 +246,28 @@ def test_our_own_rules_are_seen_wherever_they_are(tmp_path: Path) -> None:
 def test_names_of_hosts() -> None:
     text = "127.0.0.1 localhost\n# 192.0.2.1 no\n192.0.2.41\tworker1.example.org w # a\n192.0.2.41 w1\n::1\n"
     assert host_probe.host_names(text) == {"127.0.0.1": "localhost", "192.0.2.41": "worker1.example.org"}
+
+
+# --- The Python that runs it
+
+
+def test_the_python_of_debian_is_known_by_version_and_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    own = tmp_path / "usr/bin/python3"
+    own.parent.mkdir(parents=True)
+    assert not host_probe.python_of_distribution(str(tmp_path)), "there is none"
+    (own.parent / version).touch()
+    own.symlink_to(version)
+    monkeypatch.setattr(sys, "path", ["/usr/lib/python3/dist-packages"])
+    assert host_probe.python_of_distribution(str(tmp_path))
+    monkeypatch.setattr(sys, "path", ["/usr/local/lib/python3/site-packages"])
+    assert not host_probe.python_of_distribution(str(tmp_path)), "as one in /usr/local"
+    monkeypatch.setattr(sys, "path", ["/usr/lib/python3/dist-packages"])
+    own.unlink()
+    (own.parent / "python3.6").touch()
+    own.symlink_to("python3.6")
+    assert not host_probe.python_of_distribution(str(tmp_path)), (
+        "extension modules are those of another version"
+    )

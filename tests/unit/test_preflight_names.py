@@ -12,6 +12,9 @@ import pytest
 from ansible_collections.airflowops.cluster.plugins.filter import preflight as adapter
 from ansible_collections.airflowops.cluster.plugins.filter import topology
 from ansible_collections.airflowops.cluster.plugins.module_utils.redis.connection import resolve_one
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.interpreter import (
+    check_interpreter,
+)
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.names import check_names
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.problems import Problems
 
@@ -145,3 +148,22 @@ def test_redis_nodes_bring_their_addresses_and_the_host_does_not_resolve_them(
     resolver(monkeypatch, "127.0.1.1")
     address = resolve_one(node)
     assert (address.host, address.ip) == ("redis1", "192.0.2.1")
+
+
+# --- Python
+
+
+@pytest.mark.parametrize(
+    ("system", "fits", "refused"), [("debian", True, 0), ("debian", False, 1), ("rocky", False, 0)]
+)
+def test_a_python_without_the_distributions_packages_is_refused(
+    system: str, fits: bool, refused: int
+) -> None:
+    path = "/usr/local/bin/python3.13"
+    probe = {"os": {"id": system}, "python": "3.13.1", "python_path": path, "python_of_distribution": fits}
+    problems = Problems(["a"])
+    check_interpreter({"hosts": {"a": {"probe": probe}}}, problems)
+    assert len(problems.sentences()) == refused
+    for problem in problems.sentences():
+        assert problem.startswith(f"Ansible runs its modules on a with {path} (3.13.1), which")
+        assert "set ansible_python_interpreter to /usr/bin/python3" in problem

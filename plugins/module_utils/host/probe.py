@@ -288,6 +288,13 @@ def host_names(text: str) -> dict[str, str]:
     return names
 
 
+def python_of_distribution(root: str = "/") -> bool:
+    """Whether the Python that runs this is Debian's, or one of its version that sees its packages."""
+    own = Path(root, "usr/bin/python3")
+    version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    return own.exists() and own.resolve().name == version and "/usr/lib/python3/dist-packages" in sys.path
+
+
 def ipv6_sockets() -> bool:
     """Whether a socket of IPv6 can be opened: with ipv6.disable=1 the kernel has none."""
     try:
@@ -317,6 +324,8 @@ def probe() -> dict[str, Any]:
         "os": parse_os_release(read_text("/etc/os-release") or read_text("/usr/lib/os-release")),
         "privileged": os.geteuid() == 0,
         "python": ".".join(map(str, sys.version_info[:3])),
+        "python_of_distribution": python_of_distribution(),
+        "python_path": sys.executable,
         "pythons": installed_pythons(),
         "systemd": Path("/run/systemd/system").is_dir(),
     }

@@ -62,6 +62,9 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.ingre
     check_front,
     uses_https,
 )
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.interpreter import (
+    check_interpreter,
+)
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.metastore import (
     PATRONI_PORTS,
     check_metastore,
@@ -474,6 +477,7 @@ CHECKS: tuple[Callable[[dict[str, Any], Problems], Any], ...] = (
     check_ports,
     check_firewall,
     check_probes,
+    check_interpreter,
     check_release,
 )
 
