@@ -8,7 +8,6 @@ A function returns what it saw. If it cannot look it raises; the caller is then 
 
 from __future__ import annotations
 
-import calendar
 import csv
 import glob
 import json
@@ -16,6 +15,7 @@ import os
 import re
 import shutil
 import socket
+import ssl
 import subprocess
 import time
 import urllib.error
@@ -390,8 +390,8 @@ CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE---
 def parse_certificate(text: str) -> dict[str, Any]:
     """From what `openssl x509 -subject -enddate` writes."""
     values = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
-    moment = time.strptime(values["notAfter"], "%b %d %H:%M:%S %Y %Z")
-    return {"subject": values.get("subject", "").strip(), "ends": calendar.timegm(moment)}
+    # Not by strptime, which wants the names of months in the host's language.
+    return {"subject": values.get("subject", "").strip(), "ends": ssl.cert_time_to_seconds(values["notAfter"])}
 
 
 def nginx_certificates(directory: str = "/etc/nginx") -> list[str]:
