@@ -85,7 +85,7 @@ class Lab:
         """Runs a module on a host, as root, and returns its result."""
         inventories = [word for inventory in self.inventories for word in ("-i", inventory)]
         text = self.run(
-            "ansible", *inventories, host, "-m", name, "-a", json.dumps(arguments),
+            "ansible", "--become", *inventories, host, "-m", name, "-a", json.dumps(arguments),
             env={"ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_LOAD_CALLBACK_PLUGINS": "1"},
         )  # fmt: skip
         return json.loads(text[text.index("{") :])
