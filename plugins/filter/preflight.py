@@ -26,6 +26,7 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.certificate_pro
     certificate_problems,
     is_address,
 )
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight import authority
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight import broker as preflight_broker
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight import checks as preflight
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight import secrets as preflight_secrets
@@ -184,6 +185,7 @@ def probe_of(variables: Mapping[str, Any]) -> dict[str, Any] | None:
 class FilterModule:
     def filters(self) -> dict[str, Any]:
         return {
+            "authority_facts": authority.authority_facts,
             "broker_facts": broker_facts,
             "bundle_problems": dag_bundles.bundle_problems,
             "front_facts": front_facts,

@@ -82,6 +82,15 @@ ansible_facts:
     os_family: Debian
     architecture: x86_64
     airflowops_ipv6: true
+authorities:
+  description:
+    - Files in C(/etc/airflowops) with certificates of the collection's own CA, each with the SHA-256
+      fingerprints of these.
+  returned: success
+  type: dict
+  sample:
+    /etc/airflowops/metastore-ca.crt:
+      - 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 architecture:
   description: The machine's architecture as the kernel names it.
   returned: success

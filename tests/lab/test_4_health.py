@@ -290,12 +290,16 @@ def test_by_a_timer(lab: Lab, controller: str) -> None:
         refused.stdout.split()
     )
     # The value of the second is lines that would end a unit's.
-    secret = "ANSIBLE_HASHI_VAULT_TOKEN=only-for-this-test ANSIBLE_SITE_KEY=\"$(printf 'a\\nUser=nobody\\n')\""
+    secret = (
+        "ANSIBLE_HASHI_VAULT_TOKEN=only-for-this-test ANSIBLE_SITE_KEY=\"$(printf 'a\\nUser=nobody\\n')\""
+    )
     playbook = controller.replace("PATH=", f"{secret} PATH=", 1)
     set_up = f"{playbook} playbooks/health_timer.yml -e \"health_timer_calendar='*:*:0/20'\""
     first, again = host.run_expect([0], set_up).stdout, host.run_expect([0], set_up).stdout
     assert (changed(first), changed(again)) == (2, 0), first
-    unit = host.check_output("systemctl cat airflowops-health.service; systemctl show airflowops-health.service")
+    unit = host.check_output(
+        "systemctl cat airflowops-health.service; systemctl show airflowops-health.service"
+    )
     assert "only-for-this-test" not in unit and "nobody" not in unit
     assert host.run("grep -rl only-for-this-test /etc /var/lib/airflowops-health").stdout == ""
     assert json.loads(host.check_output(f"cat {report}"))["state"] in ("ok", "warning")

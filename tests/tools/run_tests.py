@@ -25,6 +25,7 @@ BIN = Path(sys.executable).parent
 LINTERS = {
     "ansible-lint": ["ansible-lint", "--offline"],
     "ansible-test sanity": [sys.executable, "tests/tools/sanity"],
+    "galaxy": [sys.executable, "tests/tools/galaxy"],
     "mypy": ["mypy"],
     "yamllint": ["yamllint", "--strict", "."],
     "ruff check": ["ruff", "check", "."],

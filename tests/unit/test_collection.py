@@ -32,6 +32,20 @@ def test_every_python_module_of_ours_is_brought_to_the_hosts() -> None:
     assert {f"airflowops_{name}.py" for name in re.findall(r"\w+", names[1])} == files
 
 
+def test_the_place_of_the_source_stands_in_one_file() -> None:
+    """A fork sets its own in galaxy.yml, without which Galaxy refuses the collection."""
+    place = load("galaxy.yml")["repository"]
+    assert re.fullmatch(r"https://\S+/\S+", place)
+    named = [
+        str(path.relative_to(ROOT))
+        for path in ROOT.rglob("*")
+        if path.suffix in (".md", ".yml", ".py", ".toml", ".rst", ".cfg")
+        and not path.relative_to(ROOT).parts[0].startswith(".")
+        and place.removeprefix("https://") in path.read_text(encoding="utf-8")
+    ]
+    assert named == ["galaxy.yml"]
+
+
 LOCKS = ROOT / "roles/airflow_common/files/locks"
 
 

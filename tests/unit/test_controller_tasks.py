@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What runs on the controller runs there as the user who started Ansible, whatever the inventory sets for all hosts."""
+"""What runs on the controller runs as the user who started Ansible, whatever the inventory sets for hosts."""
 
 from __future__ import annotations
 
@@ -13,15 +13,20 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-# The implicit localhost has the variables of the group `all`. These of a play, a block or a task come before them; the
-# keywords `become` and `connection` come after them.
+# The implicit localhost has the variables of the group `all`. These of a play, a block or a task come before
+# them; the keywords `become` and `connection` come after them.
 CONTROLLER = {
     "ansible_become": False,
     "ansible_connection": "local",
     "ansible_python_interpreter": "{{ ansible_playbook_python }}",
 }
 # A unit of systemd is root's: this playbook is for that alone, and its page says so.
-AS_ROOT = {"playbooks/health_timer.yml": {**CONTROLLER, "ansible_become": "{{ lookup('ansible.builtin.pipe', 'id -u') != '0' }}"}}
+AS_ROOT = {
+    "playbooks/health_timer.yml": {
+        **CONTROLLER,
+        "ansible_become": "{{ lookup('ansible.builtin.pipe', 'id -u') != '0' }}",
+    }
+}
 FILES = sorted(
     path
     for pattern in (
@@ -91,7 +96,7 @@ def test_what_runs_on_the_controller_has_its_variables(path: Path) -> None:
         "- {name: a, delegate_to: localhost, become: false, ansible.builtin.file: {}}",
         "- {name: a, delegate_to: '{{ host | default(\"localhost\") }}', ansible.builtin.file: {}}",
         "- {name: a, delegate_to: localhost, block: [{name: b, ansible.builtin.file: {}}]}",
-        "- {name: a, ansible.builtin.include_role: {name: b, apply: {delegate_to: localhost, become: false}}}",
+        "- {name: a, ansible.builtin.include_role: {apply: {delegate_to: localhost, become: false}}}",
         "- {name: a, hosts: localhost, connection: local, tasks: []}",
         "- {name: a, hosts: all, tasks: [{name: b, local_action: {module: ping}}]}",
         "- {name: a, connection: local, ansible.builtin.ping: {}}",

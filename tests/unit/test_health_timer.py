@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A unit of systemd can be read by everybody: what of the caller's environment goes into it, and what is encrypted."""
+"""Every user can read a unit of systemd: what of the caller's environment goes into it, what is encrypted."""
 
 from __future__ import annotations
 
@@ -37,12 +37,16 @@ def test_what_may_be_a_secret_stays_out_of_the_unit() -> None:
     assert unit_environment({**SECRETS, **CLEAR, **OTHERS}) == CLEAR
 
 
-@pytest.mark.parametrize("value", ["two\nlines\n", "it's \"$HOME\" `id` \\ %h", "-----BEGIN KEY-----\nabc=\n", ""])
+@pytest.mark.parametrize(
+    "value", ["two\nlines\n", 'it\'s "$HOME" `id` \\ %h', "-----BEGIN KEY-----\nabc=\n", ""]
+)
 def test_a_shell_reads_the_rest_as_it_was(value: str) -> None:
     environ = {**SECRETS, **OTHERS, "ANSIBLE_SITE_KEY": value}
     text = secret_environment(environ)
     script = text + 'printf %s "$ANSIBLE_SITE_KEY"; printf "\\0%s" "$ANSIBLE_SSH_ARGS"; env'
-    shown = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True, env={}).stdout
+    shown = subprocess.run(
+        ["/bin/sh", "-c", script], capture_output=True, text=True, check=True, env={}
+    ).stdout
     key, _, rest = shown.partition("\0")
     assert key == value
     assert rest.startswith(SECRETS["ANSIBLE_SSH_ARGS"])

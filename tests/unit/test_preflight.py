@@ -319,6 +319,7 @@ def test_smaller_pools_need_fewer_connections() -> None:
 def test_several_metastores_where_the_distribution_has_no_patroni() -> None:
     cluster = with_metastores(3)
     cluster["hosts"]["db2"]["probe"]["os"] = {"id": "rocky", "version": "9", "name": "Rocky Linux 9"}
+    put(cluster, "preflight_allow_untested", True)
     assert "the distribution of db2 ships neither Patroni nor etcd" in only(cluster)
 
 
@@ -862,22 +863,34 @@ def test_an_unsupported_system(cluster: Cluster, name: str, version: str) -> Non
     see(cluster, "os", system(name, version), "worker1")
     problem = only(cluster)
     assert problem.startswith(
-        f"{name} {version}".strip() + " on worker1 is not supported: use Debian 12 and 13"
+        f"{name} {version}".strip() + " on worker1 is not supported: use Debian 12 or 13"
     )
 
 
 @pytest.mark.parametrize(
     ("name", "version", "pythons"),
     [
-        ("debian", "13", ["3.13"]),
         ("ubuntu", "24.04", ["3.12"]),
         ("almalinux", "9.5", ["3.9"]),
         ("rocky", "9.4", ["3.9", "3.11"]),
         ("rhel", "9.2", []),
     ],
 )
-def test_supported_systems(cluster: Cluster, name: str, version: str, pythons: list[str]) -> None:
-    see(cluster, "os", system(name, version))
+def test_an_untested_system_is_for_who_asks_for_it(
+    cluster: Cluster, name: str, version: str, pythons: list[str]
+) -> None:
+    see(cluster, "os", system(name, version), "worker1")
+    see(cluster, "pythons", pythons, "worker1")
+    problem = only(cluster)
+    assert problem.startswith(f"{name} {version} on worker1 is not supported yet")
+    assert "preflight_allow_untested: true" in problem
+    put(cluster, "preflight_allow_untested", True)
+    assert find_problems(cluster) == []
+
+
+@pytest.mark.parametrize(("version", "pythons"), [("12", ["3.11"]), ("13", ["3.13"])])
+def test_supported_systems(cluster: Cluster, version: str, pythons: list[str]) -> None:
+    see(cluster, "os", system("debian", version))
     see(cluster, "pythons", pythons)
     assert find_problems(cluster) == []
 

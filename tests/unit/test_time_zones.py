@@ -21,8 +21,10 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.host.collectors
 ROOT = Path(__file__).parents[2]
 METASTORE = ROOT / "roles/postgres_metastore/tasks"
 ANSIBLE = Path(sys.executable).parent / "ansible-playbook"
-# now() has no zone: its timestamp() takes UTC for the controller's local time, or an hour twice when summer ends.
-NAIVE = re.compile(r"now\([^)]*\)\s*\.\s*timestamp\(|datetime\.(?:now\(\)|utcnow\(|utcfromtimestamp\()|fromtimestamp\(\w+\)")
+# now() has no zone: timestamp() takes its UTC for local time, and one hour for another when summer ends.
+NAIVE = re.compile(
+    r"now\([^)]*\)\s*\.\s*timestamp\(|datetime\.(?:now\(\)|utcnow\(|utcfromtimestamp\()|fromtimestamp\(\w+\)"
+)
 
 
 def task(name: str, title: str) -> dict[str, Any]:
@@ -51,7 +53,7 @@ def test_moments_are_judged_alike_in_every_zone(zone: str, tmp_path: Path) -> No
         "vars": {
             "postgres_metastore_backup_age": 0.1,
             "__postgres_metastore_backups": {
-                "backup": [{"label": "a", "timestamp": {"stop": now - 60}}, {"label": "b", "timestamp": {"stop": now - 60}}]
+                "backup": [{"label": label, "timestamp": {"stop": now - 60}} for label in ("a", "b")]
             },
             "certificates_ca_directory": str(tmp_path),
             "certificates_days": 1,

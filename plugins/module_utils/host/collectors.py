@@ -391,7 +391,10 @@ def parse_certificate(text: str) -> dict[str, Any]:
     """From what `openssl x509 -subject -enddate` writes."""
     values = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     # Not by strptime, which wants the names of months in the host's language.
-    return {"subject": values.get("subject", "").strip(), "ends": ssl.cert_time_to_seconds(values["notAfter"])}
+    return {
+        "subject": values.get("subject", "").strip(),
+        "ends": ssl.cert_time_to_seconds(values["notAfter"]),
+    }
 
 
 def nginx_certificates(directory: str = "/etc/nginx") -> list[str]:

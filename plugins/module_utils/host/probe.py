@@ -15,6 +15,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.airflowops.cluster.plugins.module_utils.host.authorities import authorities
+
 TCP_LISTEN = "0A"
 PYTHON_NAME = re.compile(r"python(3\.\d+)$")
 UNIT_NAME = re.compile(r"[^/]+\.(?:service|scope|socket)$")
@@ -304,11 +306,20 @@ def ipv6_sockets() -> bool:
     return True
 
 
+def trusted_authorities(folder: str = "/etc/airflowops") -> dict[str, list[str]]:
+    """Certificates of the collection's CA by which this host checks the others."""
+    try:
+        return authorities(folder, "*-ca.crt")
+    except OSError:
+        return {}
+
+
 def probe() -> dict[str, Any]:
     """All that the module reports of the host, apart from the clock."""
     listening, connection = listening_ports(), ssh_connection()
     return {
         "architecture": platform.machine(),
+        "authorities": trusted_authorities(),
         "disk_free": disk_free(),
         "firewalls": firewalls(),
         "listening": listening,

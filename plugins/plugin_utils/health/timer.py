@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which of the caller's environment the runs by a timer get, and where it is kept.
 
-A unit can be read by every user of the machine. Only variables that are known to hold no secret go into it; every
-other ANSIBLE_ variable, such as a token of a vault, goes into an encrypted credential.
+A unit can be read by every user of the machine. Only variables that are known to hold no secret go into it;
+every other ANSIBLE_ variable, such as a token of a vault, goes into an encrypted credential.
 """
 
 from __future__ import annotations

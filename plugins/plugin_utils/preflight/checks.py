@@ -11,6 +11,7 @@ The description is a dictionary::
     fingerprints:      {secret: {host: digest}}, equal where the secret is
     hosts:             {host: {"values": {variable: effective value},
                                "given": {variable: value that the inventory or the command line gives it},
+                               "authority": what the controller has as the collection's CA, see `authority`,
                                "broker": {"own": whether it is our Redis Cluster,
                                           "problem": what is wrong with airflow_broker_url},
                                "bundles": what is wrong with airflow_dag_bundles, without secrets,
@@ -49,6 +50,7 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.airfl
     check_options,
 )
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.auth import check_auth
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.authority import check_authority
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.broker import (
     BUS_OFFSET,
     check_broker,
@@ -122,10 +124,12 @@ MIB = 1024 * 1024
 MEMORY_KEPT_BY_KERNEL = 0.1
 PYTHONS = ("3.11", "3.12", "3.13")
 # Versions by the id in os-release.
-SYSTEMS = {"debian": ("12", "13"), "ubuntu": ("24.04",), "almalinux": ("9",), "rocky": ("9",), "rhel": ("9",)}
+SYSTEMS = {"debian": ("12", "13")}
+# Written for, and not proven: only for who asks for it.
+UNTESTED_SYSTEMS = {"ubuntu": ("24.04",), "almalinux": ("9",), "rocky": ("9",), "rhel": ("9",)}
 # Their own Python is too old; a role installs another beside it.
 ENTERPRISE_LINUX = ("almalinux", "rocky", "rhel")
-SYSTEM_NAMES = "Debian 12 and 13, Ubuntu 24.04, and AlmaLinux, Rocky Linux and RHEL 9"
+SYSTEM_NAMES = "Debian 12 or 13"
 OUR_UNITS = (
     "redis-cluster@*",
     "postgresql*",
@@ -375,7 +379,7 @@ def foreign_listeners(probe: dict[str, Any] | None, ports: Iterable[int]) -> dic
 def check_probes(cluster: dict[str, Any], problems: Problems) -> None:
     probes = {host: entry["probe"] for host, entry in cluster["hosts"].items() if entry.get("probe")}
     for host, probe in probes.items():
-        check_system(host, probe, problems)
+        check_system(host, probe, problems, bool(values_of(cluster, host).get("preflight_allow_untested")))
     for host in known_hosts(cluster, *RUNS_AIRFLOW):
         if host in probes:
             check_memory(
@@ -387,13 +391,20 @@ def check_probes(cluster: dict[str, Any], problems: Problems) -> None:
         check_clocks(probes, limit, problems)
 
 
-def check_system(host: str, probe: dict[str, Any], problems: Problems) -> None:
+def check_system(host: str, probe: dict[str, Any], problems: Problems, allow_untested: bool = False) -> None:
     system = probe["os"]
     version = system["version"]
     if system["id"] in ENTERPRISE_LINUX:
         version = version.partition(".")[0]
-    if version not in SYSTEMS.get(system["id"], ()):
+    untested = version in UNTESTED_SYSTEMS.get(system["id"], ())
+    if version not in SYSTEMS.get(system["id"], ()) and not untested:
         problems.add(f"{system['name']} on {{hosts}} is not supported: use {SYSTEM_NAMES}", host)
+    elif untested and not allow_untested:
+        problems.add(
+            f"{system['name']} on {{hosts}} is not supported yet, nobody has proven that it works: "
+            f"use {SYSTEM_NAMES}, or set preflight_allow_untested: true to try it",
+            host,
+        )
     elif system["id"] not in ENTERPRISE_LINUX and not set(PYTHONS).intersection(probe["pythons"]):
         have = f"only Python {', '.join(probe['pythons'])}" if probe["pythons"] else "no Python 3"
         problems.add(
@@ -467,6 +478,7 @@ CHECKS: tuple[Callable[[dict[str, Any], Problems], Any], ...] = (
     partial(check_types, judged_elsewhere=JUDGED_BY_MEANING),
     check_secrets,
     check_auth,
+    check_authority,
     check_broker,
     check_bundles,
     check_options,
