@@ -260,7 +260,8 @@ def controller(lab: Lab, tmp_path: Path) -> str:
     packages = " ".join(line for line in wanted if line.startswith(("ansible==", "ansible-core==")))
     lab.run(
         "tar", "--create", "--dereference", "--file", tmp_path / "checkout.tar", "--exclude=./.venv",
-        "--exclude=./.git", "--exclude=./.c*", "--exclude=*/ssh/*", "--exclude=./.ansible", ".",
+        "--exclude=./.git", "--exclude=./.c*", "--exclude=*/ssh/*", "--exclude=./.ansible",
+        "--exclude=./collections", "--exclude=./playbooks/collections", ".",
     )  # fmt: skip
     key = lab.directory / "id_ed25519"
     lab.run(
