@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an inventory sets for all hosts does not reach tasks on the controller: by the real ansible-playbook."""
+"""What an inventory sets for all hosts does not reach tasks on the controller, by real runs."""
 
 from __future__ import annotations
 
