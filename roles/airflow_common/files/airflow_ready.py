@@ -172,6 +172,17 @@ def service_ended() -> bool:
     return main_process is not None and not Path("/proc", main_process).exists()
 
 
+def service_begun() -> float:
+    """When the main process of the unit was started. The row of the one before it does not count."""
+    stat = Path("/proc", os.environ.get("MAINPID", "self"), "stat")
+    try:
+        # Behind the program's name, which may hold anything: proc_pid_stat(5).
+        fields = stat.read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:
+        return time.time()
+    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + int(fields[19]) / os.sysconf("SC_CLK_TCK")
+
+
 def schema() -> int:
     import psycopg2
 
@@ -189,8 +200,7 @@ def main(arguments: list[str]) -> int:
     kind, *rest = arguments
     if kind == "schema":
         return schema()
-    # The unit's main process was started just before this one.
-    since = time.time() - 10
+    since = service_begun()
     check = {"http": http_ready, "port": port_ready, "job": JobReady(since)}[kind]
     while not check(*rest):
         if service_ended():
