@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -215,6 +216,105 @@ def test_the_watchdog_leaves_a_worker_alone_whose_slots_are_busy_after_a_broken_
         assert log.count("Connected to redis") == 2
         assert "Took no task for" not in log
         assert place.lines() == ["begun", "begun"]
+
+
+# Deaf for a reason of its own, not by an operator's command.
+DEAF = """
+from celery.signals import worker_ready
+
+@worker_ready.connect
+def begin(sender, **_):
+    sender.call_soon(sender.cancel_task_queue, "q2")
+"""
+
+
+def control(place: Place, command: str, queue: str) -> None:
+    """As Flower's buttons do."""
+    code = f"import paused; assert paused.app.control.{command}({queue!r}, reply=True)"
+    subprocess.run(
+        [place.python, "-c", code], cwd=place.folder, env=place.environment(), check=True, timeout=60
+    )
+
+
+def test_what_an_operator_cancels_stays_cancelled_and_what_is_added_again_stays(place: Place) -> None:
+    (place.folder / "watched.py").write_text(WATCHED)
+    (place.folder / "deaf.py").write_text(DEAF)
+    with place.broker(), place.worker(
+        "airflowops_celery airflowops_broker watched deaf"
+    ), place.client() as client:
+        place.publish("q1")
+        place.until("begun", "ended")
+        control(place, "cancel_consumer", "q1")
+        place.publish("q1")
+        place.publish("q2")
+        # The watchdog repairs what nobody has cancelled, and that alone.
+        place.until(*["begun", "ended"] * 2)
+        time.sleep(5)
+        with place.pause():
+            pass
+        break_connections(client)
+        time.sleep(5)
+        assert len(place.lines()) == 4
+        control(place, "add_consumer", "q1")
+        place.until(*["begun", "ended"] * 3)
+        break_connections(client)
+        time.sleep(1)
+        place.publish("q1")
+        # Earlier than the watchdog would.
+        place.until(*["begun", "ended"] * 4, timeout=3)
+
+
+def test_a_fork_does_not_wait_for_a_broker_that_does_not_answer(place: Place) -> None:
+    code = """
+import os, threading, time, types
+import paused
+paused.app.conf.broker_transport_options["socket_timeout"] = 30
+import airflowops_broker, airflowops_watchdog as watchdog
+from airflowops_celery import between_forks
+
+asked = threading.Event()
+
+def ask():
+    with between_forks:
+        asked.set()
+        try:
+            watchdog.backlog(paused.app, ["q1"])
+        except Exception as error:
+            print(type(error).__name__)
+
+def put_back():
+    asked.set()
+    airflowops_broker.put_back("tag", time.time(), {}, "", "q1")
+
+paused.app.set_current()
+threading.Thread(target={"ask": ask, "put_back": put_back}[os.environ["TEST_WHO"]], daemon=True).start()
+asked.wait()
+time.sleep(0.5)
+begun = time.monotonic()
+child = os.fork()
+if child == 0:
+    os._exit(0)
+print("waited", time.monotonic() - begun, flush=True)
+os._exit(0)
+"""
+    with place.broker() as server:
+        with place.client() as client:
+            while not answers(client):
+                time.sleep(0.05)
+        server.send_signal(signal.SIGSTOP)
+        for who in ("ask", "put_back"):
+            done = subprocess.run(
+                [place.python, "-c", code], cwd=place.folder, env=place.environment() | {"TEST_WHO": who},
+                check=True, timeout=120, capture_output=True, text=True,
+            )  # fmt: skip
+            assert float(done.stdout.split()[-1]) < 15, done.stdout + done.stderr
+
+
+def answers(client: redis.Redis) -> bool:
+    try:
+        return client.ping()
+    except redis.RedisError:
+        return False
 
 
 # --- airflow_worker_drain

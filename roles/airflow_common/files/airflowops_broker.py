@@ -96,11 +96,12 @@ class QoS(redis.QoS):
 
 def put_back(tag: str, noted_at: float, payload: dict[str, Any], exchange: str, routing_key: str) -> None:
     """In a thread of its own. Workers alone come here, and have the module already."""
-    from airflowops_celery import between_forks
+    from airflowops_celery import between_forks, brief_connection
 
     while True:
         try:
-            with between_forks, current_app.connection_for_write() as connection:
+            with between_forks, brief_connection(current_app) as connection:
+                connection.ensure_connection(max_retries=1, timeout=5)
                 channel = connection.default_channel
                 # The note may have been made, and its confirmation lost.
                 if channel.client.hget(channel.qos.unacked_key, tag):

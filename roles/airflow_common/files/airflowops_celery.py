@@ -5,7 +5,9 @@
 runs out it is a task that ends, not the worker, and a worker that grows does so after a broken connection.
 
 Celery's own pair, cancel_consumer and add_consumer, does not serve: a worker that got both forgets its queues
-when it next loses the broker, stays connected and consumes nothing (seen with Celery 5.6.3).
+when it next loses the broker, stays connected and consumes nothing (seen with Celery 5.6.3). Operators use it
+(Flower has a button for each): what they cancel stays cancelled until they add it again or the worker is
+restarted, and what they add is not forgotten.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from typing import Any
 from celery.signals import worker_process_init
 from celery.utils.log import get_logger
 from celery.worker.consumer import Consumer
-from celery.worker.control import control_command
+from celery.worker.control import Panel, control_command
 
 logger = get_logger(__name__)
 
@@ -29,6 +31,19 @@ between_forks = threading.Lock()
 os.register_at_fork(
     before=between_forks.acquire, after_in_parent=between_forks.release, after_in_child=between_forks.release
 )
+
+
+# A fork must not wait for a broker that holds connections and does not answer.
+BRIEF_SECONDS = 3
+
+
+def brief_connection(app: Any) -> Any:
+    """For what our threads ask of the broker while they have `between_forks`."""
+    connection = app.connection_for_write()
+    if connection.transport.driver_type != "redis":
+        return connection
+    limits = {"socket_timeout": BRIEF_SECONDS, "socket_connect_timeout": BRIEF_SECONDS}
+    return connection.clone(transport_options={**connection.transport_options, **limits})
 
 
 class Pause:
@@ -89,6 +104,35 @@ def airflowops_resume(state: Any, **_: Any) -> dict[str, Any]:
     if names:
         logger.info("Takes tasks again from %s", ", ".join(names))
     return {"ok": names}
+
+
+# The queues that an operator has cancelled.
+cancelled: set[str] = set()
+cancel_of_celery = Panel.data["cancel_consumer"]
+add_of_celery = Panel.data["add_consumer"]
+
+
+def cancel_consumer(state: Any, queue: str, **options: Any) -> Any:
+    cancelled.add(queue)
+    pause.queues.pop(queue, None)
+    return cancel_of_celery(state, queue, **options)
+
+
+def add_consumer(state: Any, queue: str, *args: Any, **options: Any) -> Any:
+    def select() -> None:
+        known = state.consumer.app.amqp.queues
+        if queue in known and queue not in known.consume_from:
+            known.select_add(known[queue])
+
+    cancelled.discard(queue)
+    reply = add_of_celery(state, queue, *args, **options)
+    # After Celery's own, which selects a queue that it did not know and no other.
+    state.consumer.call_soon(select)
+    return reply
+
+
+Panel.data["cancel_consumer"] = cancel_consumer
+Panel.data["add_consumer"] = add_consumer
 
 
 def max_prefetch_count(consumer: Consumer) -> int:

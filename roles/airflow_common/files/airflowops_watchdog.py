@@ -7,8 +7,8 @@ Ready is a worker that takes tasks from its queues. Deaf is one that takes nothi
 
 Known since Celery 4 after broker failovers, and green in every ping. A thread of the worker looks every 15 s,
 over a connection of its own:
-- Half of the unit's WatchdogSec= deaf: the worker connects anew, to all the queues that it was started with.
-  Running tasks run on.
+- Half of the unit's WatchdogSec= deaf: the worker connects anew, to the queues that it was started with or
+  given since, without those that an operator has cancelled. Running tasks run on.
 - All of it: systemd is not told any more that all is well. It stops the worker, which ends its running tasks
   first (WatchdogSignal=SIGTERM), and starts it again.
 While the broker cannot be reached nothing is held against the worker.
@@ -22,7 +22,7 @@ import threading
 import time
 from typing import Any
 
-from airflowops_celery import between_forks, pause
+from airflowops_celery import between_forks, brief_connection, cancelled, pause
 from celery.signals import worker_ready, worker_shutting_down
 from celery.utils.log import get_logger
 from celery.worker import state
@@ -42,7 +42,7 @@ def notify(text: str) -> None:
 
 def backlog(app: Any, queues: list[str]) -> int:
     """How many messages wait in the queues. Raises when the broker cannot be reached."""
-    with app.connection_for_read() as connection:
+    with brief_connection(app) as connection:
         connection.ensure_connection(max_retries=1, timeout=5)
         channel = connection.default_channel
         if hasattr(channel, "_size"):  # kombu's own transports: Redis, SQS.
@@ -63,11 +63,17 @@ class Watchdog(threading.Thread):
         super().__init__(daemon=True, name="airflowops-watchdog")
         self.consumer = consumer
         self.limit = limit
-        self.queues = dict(consumer.app.amqp.queues.consume_from)
+        self.started_with = dict(consumer.app.amqp.queues.consume_from)
         self.ending = threading.Event()
         self.received = -1
         self.deaf_since: float | None = None
         self.mended = False
+
+    @property
+    def queues(self) -> dict[str, Any]:
+        """What the worker should take tasks from."""
+        queues = {**self.started_with, **self.consumer.app.amqp.queues.consume_from}
+        return {name: queue for name, queue in queues.items() if name not in cancelled}
 
     def run(self) -> None:
         while True:
@@ -114,7 +120,7 @@ class Watchdog(threading.Thread):
         logger.error(
             "Took no task for %d s while %s hold some: connects anew", deaf_for, ", ".join(self.queues)
         )
-        for queue in self.queues.values():
+        for queue in tuple(self.queues.values()):
             self.consumer.app.amqp.queues.select_add(queue)
         self.consumer.call_soon(connect_anew)
 
