@@ -191,6 +191,10 @@ def make_versions_early() -> None:
 
 
 def main() -> int:
+    if sys.argv[1:2] == ["scheduler"]:
+        import airflowops_queued
+
+        airflowops_queued.install()
     if ON and sys.argv[1:2] == ["scheduler"]:
         from airflow.jobs import scheduler_job_runner
 
