@@ -39,7 +39,7 @@ def restart(lab: Lab, lines: str) -> None:
 
 
 @pytest.fixture
-def queued(lab: Lab) -> Iterator[None]:
+def queued(lab: Lab) -> Iterator[str]:
     """The DAG is known, the scheduler's time-outs are short, the only worker of the second queue is off."""
     host = lab.host("node1")
     host.run_expect([0], f"cat > {PLACE} <<'END'\n{DAG.read_text()}\nEND")
@@ -50,8 +50,7 @@ def queued(lab: Lab) -> Iterator[None]:
     try:
         wait_until("the DAG is known", lambda: lab.airflow.find("dags/lab_queued"), timeout=90)
         lab.airflow.patch("dags/lab_queued", {"is_paused": False})
-        lab.airflow.post("dags/lab_queued/dagRuns", {"logical_date": None})
-        yield
+        yield lab.airflow.post("dags/lab_queued/dagRuns", {"logical_date": None})["dag_run_id"]
     finally:
         host.run_expect([0], "systemctl start airflow-worker@q2")
         host.run_expect([0], f"rm {PLACE} {DROP_IN}; systemctl daemon-reload")
@@ -66,20 +65,19 @@ def states(lab: Lab) -> dict[str, int]:
     return found
 
 
-def events(lab: Lab, event: str) -> int:
-    return lab.airflow.get("eventLogs", dag_id="lab_queued", event=event)["total_entries"]
+def events(lab: Lab, run: str, event: str) -> int:
+    return lab.airflow.get("eventLogs", dag_id="lab_queued", run_id=run, event=event)["total_entries"]
 
 
-@pytest.mark.usefixtures("queued")
-def test_tasks_wait_for_a_slot_and_for_their_worker(lab: Lab) -> None:
-    wait_until("the messages wait", lambda: redis(lab, "llen", Q2) == "3", timeout=30)
+def test_tasks_wait_for_a_slot_and_for_their_worker(lab: Lab, queued: str) -> None:
+    wait_until("the messages wait", lambda: redis(lab, "llen", Q2) == "3", timeout=60)
     begin = time.monotonic()
     assert redis(lab, "rpop", Q2)
-    wait_until("the lost one was sent again", lambda: redis(lab, "llen", Q2) == "3", timeout=40)
+    wait_until("the lost one was sent again", lambda: redis(lab, "llen", Q2) == "3", timeout=120)
     time.sleep(max(0.0, begin + 8 * TIMEOUT - time.monotonic()))
     assert not {"failed", "up_for_retry"} & set(states(lab)), states(lab)
     lab.host("node1").run_expect([0], "systemctl start airflow-worker@q2")
-    wait_until("all have run", lambda: states(lab) == {"success": 15}, timeout=90)
-    assert events(lab, "running") == 15
+    wait_until("all have run", lambda: states(lab) == {"success": 15}, timeout=180)
+    assert events(lab, queued, "running") == 15
     # The one that was lost, and no other.
-    assert events(lab, "stuck in queued reschedule") == 1
+    assert events(lab, queued, "stuck in queued reschedule") == 1
