@@ -93,11 +93,13 @@ def test_a_port_is_ready_when_something_listens(ready: ModuleType) -> None:
         assert ready.port_ready(port) is False
 
 
-def test_the_command_returns_when_the_service_is_ready_and_not_before() -> None:
+@pytest.mark.parametrize("proxy", ["http_proxy", "HTTP_PROXY", "all_proxy"])
+def test_the_command_returns_when_the_service_is_ready_and_not_before(proxy: str) -> None:
     with free_port() as port:
         pass
     command = [sys.executable, SCRIPT, "http", f"http://127.0.0.1:{port}/200"]
-    with subprocess.Popen(command, env={**os.environ, "no_proxy": "127.0.0.1"}) as process:
+    environment = {name: value for name, value in os.environ.items() if name.lower() != "no_proxy"}
+    with subprocess.Popen(command, env={**environment, proxy: "http://127.0.0.1:9"}) as process:
         try:
             with pytest.raises(subprocess.TimeoutExpired):
                 process.wait(timeout=1)
