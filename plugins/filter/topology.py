@@ -28,6 +28,11 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.object_store im
 )
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.auth import AUTH_TYPES
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.secrets_backends import backend_secrets
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.unit_environment import (
+    early_environment,
+    late_environment,
+    unit_environment,
+)
 
 
 def host_addresses(hosts: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
@@ -111,15 +116,20 @@ def redis_monitor_password(password: str) -> str:
     return hmac.new(password.encode(), b"airflowops.cluster monitor", hashlib.sha256).hexdigest()
 
 
-def systemd_quote(value: Any, unit: bool = False) -> str:
+def systemd_quote(value: Any, unit: bool = False, command: bool = False) -> str:
     """A value as systemd's EnvironmentFile= wants it: in double quotes, with what they need escaped.
 
-    unit: as Environment= in a unit wants it instead, where $ is but itself, and % begins a specifier.
+    unit: as Environment= in a unit wants it instead, where $ is but itself, % begins a specifier, and a line
+    break would end the line. command: as ExecStart= wants it, where $ begins a variable as well.
     """
     text = str(value)
-    for character in ("\\", '"') if unit else ("\\", '"', "`", "$"):
+    for character in ("\\", '"') if unit or command else ("\\", '"', "`", "$"):
         text = text.replace(character, "\\" + character)
-    return f'"{text.replace("%", "%%") if unit else text}"'
+    if unit or command:
+        text = text.replace("%", "%%").replace("\n", "\\n").replace("\r", "\\r")
+    if command:
+        text = text.replace("$", "$$")
+    return f'"{text}"'
 
 
 def unit_list(
@@ -212,5 +222,8 @@ class FilterModule:
                 remote_log_options,
                 remote_log_secrets,
                 backend_secrets,
+                early_environment,
+                late_environment,
+                unit_environment,
             )
         }

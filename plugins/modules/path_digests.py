@@ -12,7 +12,8 @@ version_added: 0.1.0
 description:
   - Tells whether a file or a whole folder is what it should be, in one round trip for all of them. The filter
     P(airflowops.cluster.path_digest#filter) gives the same for a path on the controller.
-  - Names and contents count; owners, permissions and times do not.
+  - Names and contents count, and in a folder whether a file may be executed by anybody; owners, other
+    permissions and times do not.
 author:
   - The airflowops.cluster maintainers (@airflowops)
 extends_documentation_fragment:

@@ -381,6 +381,7 @@ def run_dag(lab: Lab, dag_id: str, **arguments: object) -> dict:
         host, "airflowops.cluster.airflow_dag_run",
         url=lab.url if lab.ca else "http://127.0.0.1",
         ca_path="/etc/airflowops/front-ca.crt" if lab.ca else None,
+        use_proxy=False,
         username="admin", password=lab.secret("admin"), dag_id=dag_id, **arguments,
     )  # fmt: skip
 

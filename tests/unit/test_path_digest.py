@@ -59,10 +59,11 @@ def test_ignored_names_do_not_count(tree: Path) -> None:
         lambda tree: (tree / "a" / "one.py").rename(tree / "one.py"),
         lambda tree: (tree / "empty").rmdir(),
         lambda tree: (tree / "a" / "two.py").touch(),
+        lambda tree: (tree / "a" / "one.py").chmod(0o744),
         lambda tree: ((tree / "link").unlink(), (tree / "link").symlink_to("a/two.py")),
         lambda tree: ((tree / "link").unlink(), shutil.copy(tree / "a" / "one.py", tree / "link")),
     ],
-    ids=["content", "place", "folder", "addition", "link", "link to file"],
+    ids=["content", "place", "folder", "addition", "execute bit", "link", "link to file"],
 )
 def test_every_change_counts(tree: Path, change: Callable[[Path], object]) -> None:
     before = path_digest(str(tree))

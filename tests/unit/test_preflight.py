@@ -558,7 +558,7 @@ def test_no_list_of_workers(cluster: Cluster, value: Any) -> None:
         ({"name": "a", "queues": ["q"], "autoscale": {"max": 2}}, "has no fit autoscale"),
         ({"name": "a", "queues": ["q"], "autoscale": "8,2"}, "has no fit autoscale"),
         (
-            {"name": "a", "queues": ["q"], "concurrency": 1, "environment": {"A B": "1"}},
+            {"name": "a", "queues": ["q"], "concurrency": 1, "environment": ["A=1"]},
             "Worker a of airflow_workers has no fit environment on worker1: map names",
         ),
         ({"name": "a", "queues": ["q"], "concurrency": 1, "environment": ["A=1"]}, "has no fit environment"),

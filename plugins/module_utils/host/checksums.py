@@ -22,13 +22,17 @@ def entries(top: Path, ignore: Collection[str]) -> Iterator[Path]:
 
 
 def content(path: Path) -> bytes:
-    """A checksum of what the entry itself is, without its name, owner, permissions and times."""
+    """A checksum of what the entry itself is, without its name, owner, permissions and times.
+
+    Of a file's permissions one counts: whether anybody may execute it.
+    """
     if path.is_symlink():
         return hashlib.sha256(b"link " + os.fsencode(os.readlink(path))).digest()
     if path.is_dir():
         return hashlib.sha256(b"folder").digest()
     if path.is_file():
-        return hashlib.sha256(b"file " + path.read_bytes()).digest()
+        kind = b"program " if path.stat().st_mode & 0o111 else b"file "
+        return hashlib.sha256(kind + path.read_bytes()).digest()
     return hashlib.sha256(b"other").digest()
 
 

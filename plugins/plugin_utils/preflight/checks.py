@@ -58,6 +58,9 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.broke
     uses_own_broker,
 )
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.bundles import check_bundles
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.environment import (
+    check_environment,
+)
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.firewall import check_firewall
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.ingress import (
     HTTPS_PORT,
@@ -482,6 +485,7 @@ CHECKS: tuple[Callable[[dict[str, Any], Problems], Any], ...] = (
     check_broker,
     check_bundles,
     check_options,
+    check_environment,
     check_metastore,
     check_front,
     check_observability,

@@ -17,7 +17,6 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.airflow.objects
 )
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.problems import Problems
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.types import (
-    fits,
     kind_of,
     type_problem,
 )
@@ -41,7 +40,6 @@ def check_types(cluster: dict[str, Any], problems: Problems, judged_elsewhere: C
                 what, mend = problem
                 problems.add(f"{name} {what} on {{hosts}}: {mend}", host)
         check_sections(values.get("airflow_config"), host, problems)
-        check_environment(values.get("airflow_environment"), host, problems)
         for name, declare in DECLARED.items():
             check_declared(name, values.get(name), declare, host, problems)
 
@@ -70,17 +68,6 @@ def check_sections(config: Any, host: str, problems: Problems) -> None:
             "tasks safe: put your settings into airflow_celery_config, which is merged over ours",
             host,
         )
-
-
-def check_environment(environment: Any, host: str, problems: Problems) -> None:
-    """A process' environment is text; what YAML reads as something else may have been written otherwise."""
-    for name, value in environment.items() if isinstance(environment, Mapping) else ():
-        if not fits(value, "str"):
-            problems.add(
-                f"airflow_environment gives {name} a value that is {kind_of(value)} on {{hosts}}: set it to "
-                "text, in quotes",
-                host,
-            )
 
 
 def check_declared(

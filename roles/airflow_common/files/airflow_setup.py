@@ -13,7 +13,8 @@ migrate: brings the schema to what this Airflow wants. user: makes the first use
 there is one of that name; AIRFLOWOPS_USER, AIRFLOWOPS_EMAIL and AIRFLOWOPS_PASSWORD are its name, address and
 password, so that no process list shows them. export: prints connections and variables in clear text, in JSON,
 as the last line, for the module airflow_objects. dags: reads the DAG files as they are now; prints, in JSON,
-as the last line, {"errors": {file that cannot be imported: end of its error}, "queues": {queue: its tasks}}.
+as the last line, {"errors": {file that cannot be imported or serialized: end of its error}, "bundles":
+{bundle that cannot be read: its error}, "queues": {queue: its tasks}}.
 imports: imports the DAG files and writes nothing; prints, in JSON, as the last line, {file: end of its error}
 of those that Airflow could import until now and this one, which may be another version, cannot.
 clean: removes what Celery noted of tasks that ended more than a day ago, which nobody reads; unless DAYS is
@@ -25,8 +26,10 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 from airflow.__main__ import main as airflow
 
@@ -60,6 +63,50 @@ def exported(kind: str) -> object:
         return json.load(file)
 
 
+def bag_of_serialized() -> type:
+    """Airflow's class for the DAGs of a bundle, with only those that can be serialized.
+
+    One that cannot, as with a timetable that no plugin registers, ends `airflow dags reserialize` for all
+    of them. It becomes an error of its file, as it does in the DAG processor.
+    """
+    from airflow.dag_processing.dagbag import BundleDagBag
+    from airflow.serialization.serialized_objects import LazyDeserializedDAG
+
+    class Bag(BundleDagBag):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            wrong: dict[str, list[str]] = {}
+            for dag_id, dag in sorted(self.dags.items()):
+                try:
+                    self.dags[dag_id] = LazyDeserializedDAG.from_dag(dag)
+                except Exception as error:
+                    del self.dags[dag_id]
+                    reason = " ".join(str(error).split()) or type(error).__name__
+                    wrong.setdefault(str(dag.relative_fileloc or dag.fileloc), []).append(
+                        f"DAG {dag_id}: {reason}"
+                    )
+            for file, errors in wrong.items():
+                self.import_errors[file] = "; ".join(errors)
+
+    return Bag
+
+
+def read_bundles() -> dict[str, str]:
+    """Reads each bundle; returns {bundle that cannot be read: its error}."""
+    from airflow.cli.commands import dag_command
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+
+    dag_command.BundleDagBag = bag_of_serialized()
+    errors = {}
+    for bundle in DagBundlesManager().get_all_dag_bundles():
+        try:
+            run(["dags", "reserialize", "--bundle-name", bundle.name])
+        except (Exception, SystemExit) as error:
+            traceback.print_exc()
+            errors[bundle.name] = " ".join(str(error).split()) or type(error).__name__
+    return errors
+
+
 def import_errors() -> dict[str, str]:
     """Of files that are there: the error of one that is gone stays until the DAG processor's next look."""
     from airflow.dag_processing.bundles.manager import DagBundlesManager
@@ -78,7 +125,6 @@ def import_errors() -> dict[str, str]:
 def new_import_errors() -> dict[str, str]:
     """Of each bundle as it is, by this version of Airflow; without those that the DAG processor told of."""
     from airflow.dag_processing.bundles.manager import DagBundlesManager
-    from airflow.dag_processing.dagbag import BundleDagBag
     from airflow.utils.session import create_session
     from sqlalchemy import text
 
@@ -86,9 +132,10 @@ def new_import_errors() -> dict[str, str]:
         # Not by the model: the metastore may not have this version's schema yet.
         known = {name for (name,) in session.execute(text("SELECT filename FROM import_error"))}
     found = {}
+    bag_class = bag_of_serialized()
     for bundle in DagBundlesManager().get_all_dag_bundles():
         bundle.initialize()
-        bag = BundleDagBag(bundle.path, bundle_path=bundle.path, bundle_name=bundle.name)
+        bag = bag_class(bundle.path, bundle_path=bundle.path, bundle_name=bundle.name)
         found.update(bag.import_errors)
     return {
         name: (error.strip() or "no stack trace").splitlines()[-1].strip()
@@ -124,10 +171,16 @@ def queues() -> dict[str, list[str]]:
 
     used: dict[str, list[str]] = {}
     with create_session() as session:
-        gone = {dag_id for (dag_id,) in session.query(DagModel.dag_id).where(DagModel.is_stale)}
-    for dag_id, dag in sorted(SerializedDagModel.read_all_dags().items()):
-        for task in dag.tasks if dag_id not in gone else []:
-            used.setdefault(task.queue, []).append(f"{dag_id}.{task.task_id}")
+        there = sorted(dag_id for (dag_id,) in session.query(DagModel.dag_id).where(~DagModel.is_stale))
+        for dag_id in there:
+            try:
+                tasks = SerializedDagModel.get(dag_id, session=session).dag.tasks
+            except Exception as error:
+                # Of what it was made with something is gone since: its file has an error, which names it.
+                print(f"{dag_id} cannot be read from the metastore: {error}", file=sys.stderr)
+                continue
+            for task in tasks:
+                used.setdefault(task.queue, []).append(f"{dag_id}.{task.task_id}")
     return used
 
 
@@ -138,8 +191,8 @@ if __name__ == "__main__":
     elif sys.argv[1:] == ["dags"]:
         # By default a DAG that was written within 30 s is not written again.
         os.environ["AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL"] = "0"
-        run(["dags", "reserialize"])
-        print(json.dumps({"errors": import_errors(), "queues": queues()}))
+        unread = read_bundles()
+        print(json.dumps({"errors": import_errors(), "bundles": unread, "queues": queues()}))
     elif sys.argv[1:2] == ["clean"]:
         clean(int(sys.argv[2]))
     elif sys.argv[1:] == ["imports"]:

@@ -23,7 +23,9 @@ task that starts. Here each process runs a command once.
 The execution API makes its versions when it is first asked, for seconds, in each of its processes. Here they
 are made before there are processes, and tasks do not wait when one is renewed.
 
-AIRFLOWOPS_SPEED=0 in the environment leaves Airflow as it is.
+Where the environment names a proxy, logs of tasks are fetched without it (airflowops_proxy.py).
+
+AIRFLOWOPS_SPEED=0 in the environment leaves Airflow as it is, but for proxies.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ import sys
 import time
 from typing import Any
 
+import airflowops_proxy
 from airflow._shared.configuration import parser
 from airflow.sdk._shared.configuration import parser as parser_of_sdk
 from sqlalchemy import event
@@ -215,6 +218,9 @@ if ON:
         module.run_command = functools.cache(module.run_command)
     if sys.argv[1:2] != ["scheduler"]:
         tell()
+
+if sys.argv[1:2] == ["api-server"]:
+    airflowops_proxy.spare_log_servers()
 
 if __name__ == "__main__":
     sys.exit(main())

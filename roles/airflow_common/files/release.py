@@ -45,6 +45,16 @@ def install_uv(locks: Path, target: Path) -> None:
     subprocess.run([*command, "--requirement", locks / "uv.txt"], check=True)
 
 
+def keep_uv(uv: Path, release: Path) -> None:
+    """For tasks that make virtualenvs. One that the lock file names stays."""
+    if any(release.glob("lib/python*/site-packages/uv-*.dist-info")):
+        return
+    beside = release / "bin/uv.partial"
+    shutil.copyfile(uv, beside)
+    beside.chmod(0o755)
+    beside.replace(release / "bin/uv")
+
+
 def make(locks: Path, lock: str, release: Path) -> None:
     """Also mends a release that was left half made."""
     install_uv(locks, locks.parent / "uv")
@@ -56,6 +66,7 @@ def make(locks: Path, lock: str, release: Path) -> None:
     # The host's own CA certificates count, a site's CA among them.
     environment = {"UV_SYSTEM_CERTS": "true", **os.environ}
     subprocess.run([*command, f"--python={release}/bin/python", locks / lock], check=True, env=environment)
+    keep_uv(uv, release)
 
 
 def copy(source: BinaryIO, target: BinaryIO) -> str:

@@ -12,12 +12,15 @@ opens their files in memory, for one service. They are put into the environment 
 starts finds there what the task has made of it. What a worker's own `environment` in airflow_workers names is
 left as it is (AIRFLOWOPS_OWN). The class of a secrets backend comes in the same way, so that
 those alone know it who have its arguments; these Airflow reads itself.
+
+Where any of these names a proxy, no_proxy names the cluster's own hosts (airflowops_proxy.py).
 """
 
 import gc
 import json
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 gc.set_threshold(50_000, 20, 100)
@@ -41,3 +44,10 @@ if credentials and "AIRFLOWOPS_ENVIRONMENT_READ" not in os.environ:
         os.environ[connection.name] = connection.read_text(encoding="utf-8").replace(
             "${CREDENTIALS_DIRECTORY}", credentials
         )
+
+if any(name.lower().endswith("_proxy") for name in os.environ):
+    # While a run replaces these files, it may not be there yet.
+    with suppress(ImportError):
+        import airflowops_proxy
+
+        airflowops_proxy.spare_own_hosts()
