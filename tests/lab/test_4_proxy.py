@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The environment of Airflow's services: proxies, virtualenvs of tasks, what is read before Python runs.
 
-The hosts' environment and Airflow's name a proxy, which prints what it is asked for: nothing of the cluster. Tasks
-with virtualenvs of their own get their packages through it.
+The hosts' environment and Airflow's name a proxy, which prints what it is asked for: nothing of the cluster.
+Tasks with virtualenvs of their own get their packages through it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ VARIABLES = {
     "airflow_environment": {
         # Virtualenvs get their packages by the proxy for HTTPS of the package installs.
         "http_proxy": PROXY, "HTTP_PROXY": PROXY, "NO_PROXY": ".example.org",
-        "PEM": PEM, "MALLOC_ARENA_MAX": 2, "LC_ALL": "C.UTF-8", "TZ": "Asia/Tokyo", "PYTHONPATH": "/srv/shared",
+        "PEM": PEM, "MALLOC_ARENA_MAX": 2, "LC_ALL": "C.UTF-8", "TZ": "Asia/Tokyo",
+        "PYTHONPATH": "/srv/shared",
     },
     "cluster_package_environment": {"http_proxy": PROXY, "https_proxy": PROXY},
     "airflow_workers": [

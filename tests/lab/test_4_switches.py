@@ -66,7 +66,7 @@ def test_dags_are_deployed_in_seconds_and_a_broken_one_is_named(lab: Lab, tmp_pa
     arguments = ("playbooks/dags_deploy.yml", "-e", f"airflow_dags_path={tmp_path}")
     output = " ".join(lab.playbook(*arguments, check=False).split())
     assert "failed=1" in output
-    assert "lab_broken.py cannot be imported (ModuleNotFoundError: No module named 'no_such" in output
+    assert "lab_broken.py cannot be read (ModuleNotFoundError: No module named 'no_such" in output
     assert "No worker serves the queue nobody of lab_new.later: correct it" in output
     assert "lab_new.py" not in output
     # No waiting: it was read before the playbook ended, and a task runs from it.

@@ -23,10 +23,12 @@ clean: removes what Celery noted of tasks that ended more than a day ago, which 
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import sys
 import traceback
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,8 @@ from airflow.__main__ import main as airflow
 
 # Rows of a table that one transaction removes: Airflow writes into it meanwhile.
 CLEAN_BATCH = 10_000
+# An error of the database ends with all that was to be written.
+LONGEST_ERROR = 500
 
 
 def command(step: str) -> list[str]:
@@ -91,19 +95,58 @@ def bag_of_serialized() -> type:
     return Bag
 
 
+def file_bags(bag: Any) -> Iterator[Any]:
+    """The bag in parts, one for each file."""
+    changed: dict[str, dict[str, Any]] = {}
+    for path, when in bag.file_last_changed.items():
+        changed.setdefault(bag._get_relative_fileloc(path), {})[path] = when
+    dags: dict[str, dict[str, Any]] = {}
+    for dag_id, dag in bag.dags.items():
+        dags.setdefault(str(dag.relative_fileloc), {})[dag_id] = dag
+    for file in sorted({*changed, *dags, *bag.import_errors}):
+        part = copy.copy(bag)
+        part.file_last_changed = changed.get(file, {})
+        part.dags = dags.get(file, {})
+        part.import_errors = {name: error for name, error in bag.import_errors.items() if name == file}
+        yield part
+
+
+def sync_by_file(sync_of_airflow: Callable[..., None]) -> Callable[..., None]:
+    """Writes file by file, as the DAG processor does, which reads the same new files at the same time.
+
+    The second finds a DAG there already. With all files in one transaction nothing would be written then.
+    """
+    from sqlalchemy.exc import IntegrityError, PendingRollbackError
+
+    def sync(bag: Any, *args: Any, session: Any, **kwargs: Any) -> None:
+        for part in file_bags(bag):
+            for again in (True, True, False):
+                try:
+                    sync_of_airflow(part, *args, session=session, **kwargs)
+                    session.commit()
+                    break
+                except (IntegrityError, PendingRollbackError):
+                    session.rollback()
+                    if not again:
+                        raise
+
+    return sync
+
+
 def read_bundles() -> dict[str, str]:
     """Reads each bundle; returns {bundle that cannot be read: its error}."""
     from airflow.cli.commands import dag_command
     from airflow.dag_processing.bundles.manager import DagBundlesManager
 
     dag_command.BundleDagBag = bag_of_serialized()
+    dag_command.sync_bag_to_db = sync_by_file(dag_command.sync_bag_to_db)
     errors = {}
     for bundle in DagBundlesManager().get_all_dag_bundles():
         try:
             run(["dags", "reserialize", "--bundle-name", bundle.name])
         except (Exception, SystemExit) as error:
             traceback.print_exc()
-            errors[bundle.name] = " ".join(str(error).split()) or type(error).__name__
+            errors[bundle.name] = (" ".join(str(error).split()) or type(error).__name__)[:LONGEST_ERROR]
     return errors
 
 

@@ -34,7 +34,7 @@ def lab_virtualenv():
 
     @task.branch_external_python(python=sys.executable)
     def branch_external() -> str:
-        return "taken"
+        return "taken_too"
 
     @task
     def taken() -> None:
@@ -44,7 +44,9 @@ def lab_virtualenv():
     def not_taken() -> None:
         raise AssertionError
 
-    [operator, decorator, external()] >> branch() >> branch_external() >> [taken(), not_taken()]
+    never = not_taken()
+    [operator, decorator, external()] >> branch() >> [taken(), never]
+    branch_external() >> [taken.override(task_id="taken_too")(), never]
 
 
 lab_virtualenv()
