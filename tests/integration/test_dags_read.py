@@ -79,7 +79,7 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> dict:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
