@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import socket
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Iterable, Mapping
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 import yaml
 from ansible.errors import AnsibleError, AnsibleFilterError
 from ansible.module_utils.common.yaml import yaml_load
+from ansible.release import __version__ as ansible_version
 from ansible_collections.airflowops.cluster.plugins.module_utils.host.vip import resolves
 from ansible_collections.airflowops.cluster.plugins.plugin_utils import (
     dag_bundles,
@@ -30,11 +32,19 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight impor
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight import broker as preflight_broker
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight import checks as preflight
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight import secrets as preflight_secrets
-from jinja2 import TemplateError
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight import (
+    variables as names_of_variables,
+)
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.kinds import HOST_NAME
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.templates import NotEvaluated
+from jinja2 import Environment, TemplateError, Undefined, meta
 
 # .../plugins/filter/preflight.py: the same in a checkout and in an installed collection.
 ROLES = Path(__file__).parent.parent.parent / "roles"
-NOT_EVALUATED = object()
+NOT_EVALUATED = NotEvaluated()
+SINCE_2_19 = tuple(map(int, ansible_version.split(".")[:2])) >= (2, 19)
+# Functions that every template has.
+GLOBALS = ("lookup", "query", "q", "now", "undef", "range", "dict", "omit", "namespace", "cycler", "joiner")
 
 
 @lru_cache(maxsize=None)
@@ -55,7 +65,7 @@ def known_variables(roles: Path = ROLES) -> dict[str, dict[str, Any]]:
 
 def unknown_variables(names: Iterable[str]) -> list[str]:
     """Which of the names begin like a variable of this collection, but are none."""
-    return preflight.unknown_variables(names, known_variables())
+    return names_of_variables.unknown_variables(names, known_variables())
 
 
 def secret_problem(value: Any, name: str) -> str:
@@ -79,9 +89,12 @@ def front_facts(
     url: Any, certificate: Any = "", private_key: Any = "", flower_host: str = "", floating: str = ""
 ) -> dict[str, Any]:
     """Of `airflow_base_url` and what nginx is to show there: what preflight judges. No key."""
-    address = urlsplit(str(url or ""))
+    try:
+        address = urlsplit(str(url or ""))
+    except ValueError:  # It is reported where URLs are judged.
+        address = urlsplit("")
     https = address.scheme == "https"
-    names = [name for name in (address.hostname or "", flower_host or "") if name]
+    names = [name for name in (address.hostname or "", str(flower_host or "")) if HOST_NAME.fullmatch(name)]
     given = {"certificate": as_text(certificate) or "", "private_key": as_text(private_key) or ""}
     named = [name for name in names if not is_address(name)] if https or floating else []
     return {
@@ -104,20 +117,40 @@ def as_text(value: Any) -> Any:
 
 def given_values(variables: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     """Those of the named variables that the inventory or the command line gives a host."""
-    return {name: evaluated(variables, name) for name in names if name in variables}
+    return {name: evaluated(variables, name, variables) for name in names if name in variables}
 
 
-def evaluated(container: Any, key: Any) -> Any:
-    """An entry with all that is in it; NOT_EVALUATED for what only the host's own tasks can evaluate."""
+def evaluated(container: Any, key: Any, variables: Mapping[str, Any] | None = None) -> Any:
+    """An entry with all that is in it; NotEvaluated for what cannot be evaluated, or only by a role."""
+    raw = getattr(container, "_vars", {})
+    text = raw.get(key) if isinstance(raw, Mapping) else ""
+    text = text if isinstance(text, str) else ""
     try:
         value = container[key]
-    except (AnsibleError, TemplateError, KeyError):
-        return NOT_EVALUATED
+    except (AnsibleError, TemplateError, KeyError) as error:
+        return NotEvaluated(str(error), text)
+    # ansible-core from 2.19 on returns an object that stands for the error.
+    if isinstance(value, Undefined):
+        return NotEvaluated(str(getattr(value, "_undefined_message", "")), text)
     if isinstance(value, Mapping):
-        return {name: evaluated(value, name) for name in value}
+        return {name: evaluated(value, name, variables) for name in value}
     if isinstance(value, list):
-        return [evaluated(value, index) for index in range(len(value))]
-    return as_text(value)
+        return [evaluated(value, index, variables) for index in range(len(value))]
+    return not_evaluated_text(value, variables) or as_text(value)
+
+
+def not_evaluated_text(value: Any, variables: Mapping[str, Any] | None) -> NotEvaluated | None:
+    """ansible-core before 2.19 returns a template as it is, where a variable in it is undefined."""
+    if SINCE_2_19 or variables is None or not isinstance(value, str) or not re.search("{[{%]", value):
+        return None
+    if type(value).__name__ in ("AnsibleUnsafeText", "NativeJinjaUnsafeText"):
+        return None
+    try:
+        names = sorted(meta.find_undeclared_variables(Environment(autoescape=True).parse(value)))
+    except TemplateError as error:
+        return NotEvaluated(f"syntax error: {error}", value)
+    missing = [name for name in names if name not in variables and name not in GLOBALS]
+    return NotEvaluated(f"'{missing[0]}' is undefined", value) if missing else None
 
 
 def fingerprints(given: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, str]]:

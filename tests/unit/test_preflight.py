@@ -18,7 +18,6 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.check
     JUDGED_BY_MEANING,
     PORTS,
     find_problems,
-    unknown_variables,
 )
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.metastore import PATRONI_PORTS
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.secrets import (
@@ -26,6 +25,7 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.secre
     secret_problem,
 )
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.types import type_problem
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.variables import unknown_variables
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.providers import provider_needs
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -1090,8 +1090,8 @@ def test_what_cannot_be_evaluated_yet_is_left_alone(cluster: Cluster, whole: boo
     ("given", "problem"),
     [
         (
-            {"airflow_config": {"smtp": {"smtp_user": None}}},
-            "airflow_config has nothing for [smtp] smtp_user on {}: give it a value, '' for an empty one, or "
+            {"airflow_config": {"smtp": {"smtp_host": None}}},
+            "airflow_config has nothing for [smtp] smtp_host on {}: give it a value, '' for an empty one, or "
             "remove it",
         ),
         (

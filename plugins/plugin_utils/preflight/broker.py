@@ -21,6 +21,8 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.secre
 
 # What Celery can be told of in airflow_broker_url.
 SCHEMES = ("redis", "rediss", "sentinel", "amqp", "amqps", "pyamqp", "sqs")
+# The packages of kombu[sqs] that kombu itself does not need.
+OF_SQS = ("boto3", "urllib3")
 BUS_OFFSET = 10000
 MASTERS_NEEDED = 3
 
@@ -91,9 +93,30 @@ def check_broker(cluster: dict[str, Any], problems: Problems) -> None:
                 "set it to the name that the sentinels know the master by, as in {master_name: mymaster}",
                 host,
             )
+    check_sqs(cluster, [host for host in others if brokers[host].get("scheme") == "sqs"], problems)
     check_redis(cluster, problems)
     check_flavor(cluster, problems)
     check_tls(cluster, problems)
+
+
+def check_sqs(cluster: dict[str, Any], hosts: list[str], problems: Problems) -> None:
+    """What kombu[sqs] brings, and what SQS cannot do."""
+    for host in hosts:
+        release = cluster["hosts"][host].get("release") or {}
+        lacking = sorted({*OF_SQS} - {*release.get("packages", OF_SQS)})
+        if lacking:
+            problems.add(
+                f"airflow_broker_url begins with sqs on {{hosts}}, which needs {' and '.join(lacking)}, and "
+                f"nothing in {release.get('lock_file')} has it: add kombu[sqs] to airflow_lock_file",
+                host,
+            )
+    flower = hosts_of(cluster, "flower")
+    if hosts and flower:
+        problems.add(
+            "airflow_broker_url begins with sqs, with which Flower and remote control do not work: "
+            f"empty the group {cluster['roles']['flower']['group']} ({{hosts}})",
+            *flower,
+        )
 
 
 def check_flavor(cluster: dict[str, Any], problems: Problems) -> None:

@@ -46,6 +46,10 @@ from fnmatch import fnmatch
 from functools import partial
 from typing import Any, Callable, Iterable
 
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight import kinds
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.airflow_config import (
+    check_airflow_config,
+)
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.airflow_options import (
     check_options,
 )
@@ -70,6 +74,8 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.ingre
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.interpreter import (
     check_interpreter,
 )
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.kinds import shown
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.meaning import check_meaning
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.metastore import (
     PATRONI_PORTS,
     check_metastore,
@@ -89,7 +95,6 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.probl
     hosts_of,
     known_hosts,
     listing,
-    nearest,
     setting,
     values_of,
 )
@@ -100,29 +105,23 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.secre
     SECRETS_FILE,
     unset,
 )
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.server_settings import (
+    check_server_settings,
+)
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.structure import check_types
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.templates import check_templates
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.variables import (
+    accepted_names,
+    check_variables,
+)
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.workers import (
     check_queues,
     check_workers,
 )
 
-PREFIXES = (
-    "redis_cluster_",
-    "postgres_metastore_",
-    "etcd_",
-    "airflow_",
-    "flower_",
-    "nginx_lb_",
-    "service_endpoints_",
-    "firewall_",
-    "logs_",
-    "observability_",
-    "preflight_",
-)
-# Prefixes too common to be ours alone: only names next to one of our variables are taken for typos.
-COMMON_PREFIXES = ("cluster_", "health_", "packages_")
-
 MIB = 1024 * 1024
+# RFC 5280: ub-common-name.
+LONGEST_COMMON_NAME = 64
 # A machine's kernel keeps some of the memory that is built in; a machine sold as 2 GiB shows 1.8 to 1.95.
 MEMORY_KEPT_BY_KERNEL = 0.1
 PYTHONS = ("3.11", "3.12", "3.13")
@@ -211,16 +210,6 @@ def check_group_names(cluster: dict[str, Any], problems: Problems) -> None:
                 )
 
 
-def accepted_names(cluster: dict[str, Any], variable: str) -> list[str]:
-    """The patterns in a list variable, of all hosts together."""
-    names: set[str] = set()
-    for host in cluster["hosts"]:
-        value = values_of(cluster, host).get(variable)
-        if isinstance(value, list):
-            names.update(map(str, value))
-    return sorted(names)
-
-
 def check_addresses(cluster: dict[str, Any], problems: Problems) -> None:
     by_address: dict[str, list[str]] = {}
     several = len(hosts_of(cluster, *cluster["roles"])) > 1
@@ -231,6 +220,10 @@ def check_addresses(cluster: dict[str, Any], problems: Problems) -> None:
                 "cluster_address has no value on {hosts}: set it to the address that the other hosts use",
                 host,
             )
+            continue
+        problem = address_problem(address)
+        if problem:
+            problems.add(f"cluster_address is {shown(address)} on {{hosts}}, {problem}", host)
             continue
         by_address.setdefault(address, []).append(host)
         if several and (address in ("localhost", "::1", "0.0.0.0", "::") or address.startswith("127.")):
@@ -245,6 +238,31 @@ def check_addresses(cluster: dict[str, Any], problems: Problems) -> None:
                 f"cluster_address is {address} on {{hosts}} at once: give each host its own address, "
                 "or name one machine once and put it into several groups",
                 *hosts,
+            )
+
+
+def address_problem(address: str) -> str:
+    """What of an address keeps the cluster from using it, and the fix."""
+    # What is of the host itself is reported as that.
+    if address in ("::1", "::"):
+        return ""
+    if ":" in address.strip("[]") and re.fullmatch(r"[0-9a-fA-F:.%\[\]]+", address):
+        return (
+            "an IPv6 address, which is not supported yet: set it to an IPv4 address, or a name that has one"
+        )
+    problem = kinds.address(address)
+    return "which is no address or host name: set it to one, without a port" if problem else ""
+
+
+def check_host_names(cluster: dict[str, Any], problems: Problems) -> None:
+    """The name of a host becomes the common name of its certificate."""
+    for host in known_hosts(cluster, *cluster["roles"]):
+        if len(host) > LONGEST_COMMON_NAME:
+            problems.add(
+                f"The name of {{hosts}} has {len(host)} characters, and a certificate's common name at most "
+                f"{LONGEST_COMMON_NAME}: name the host shorter in the inventory, and its address in "
+                "ansible_host",
+                host,
             )
 
 
@@ -274,34 +292,6 @@ def check_secrets(cluster: dict[str, Any], problems: Problems) -> None:
             problems.add(
                 f"{name} on {{hosts}} is not the one of the other hosts: set it once, in {where}", *others
             )
-
-
-# --- Variables
-
-
-def unknown_variables(names: Iterable[str], known: Iterable[str]) -> list[str]:
-    """Those of the names that look like inputs of ours but that no role knows."""
-    known = {*known, *SECRETS}
-    common = [name for name in known if name.startswith(COMMON_PREFIXES)]
-    return sorted(
-        name
-        for name in names
-        if name not in known
-        and (name.startswith(PREFIXES) or difflib.get_close_matches(name, common, n=1, cutoff=0.85))
-    )
-
-
-def check_variables(cluster: dict[str, Any], problems: Problems) -> None:
-    known = {*cluster["known_variables"], *SECRETS}
-    accepted = accepted_names(cluster, "preflight_ignore_variables")
-    for host in cluster["hosts"]:
-        for name in cluster["hosts"][host].get("unknown_variables", []):
-            if not any(fnmatch(name, pattern) for pattern in accepted):
-                problems.add(
-                    f"{name} on {{hosts}} is not a variable of this collection{nearest(name, known)}: "
-                    "correct it, or list it in preflight_ignore_variables",
-                    host,
-                )
 
 
 # --- Ports
@@ -477,8 +467,13 @@ CHECKS: tuple[Callable[[dict[str, Any], Problems], Any], ...] = (
     check_group_names,
     check_addresses,
     check_names,
+    check_host_names,
     check_variables,
     partial(check_types, judged_elsewhere=JUDGED_BY_MEANING),
+    check_templates,
+    check_meaning,
+    check_airflow_config,
+    check_server_settings,
     check_secrets,
     check_auth,
     check_authority,

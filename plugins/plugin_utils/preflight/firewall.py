@@ -34,10 +34,6 @@ def check_firewall(cluster: dict[str, Any], problems: Problems) -> None:
     names = {*groups, *(host for hosts in groups.values() for host in hosts)}
     for host, entry in cluster["hosts"].items():
         given = {**entry.get("values", {}), **entry.get("given", {})}
-        back_end = given.get("firewall_backend")
-        if back_end not in ("nftables", *OTHERS):
-            continue
-        probe = entry.get("probe") or {}
         for name in NETWORKS:
             for text in list_of(given.get(name)):
                 problem = network_problem(text)
@@ -47,6 +43,10 @@ def check_firewall(cluster: dict[str, Any], problems: Problems) -> None:
             problem = extra_problem(extra, names)
             if problem:
                 problems.add(f"firewall_extra on {{hosts}} has {problem}", host)
+        back_end = given.get("firewall_backend")
+        if back_end not in ("nftables", *OTHERS):
+            continue
+        probe = entry.get("probe") or {}
         check_others(host, back_end, probe, problems)
         if back_end == "nftables":
             check_way_back(host, given, probe, problems)

@@ -27,8 +27,9 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.secre
 )
 
 WORKER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
-# Celery takes queues as one text with commas between them.
-QUEUE_NAME = re.compile(r"[^\s,]+")
+# Celery takes queues as one text with commas between them, on the command line of a unit.
+QUEUE_NAME = re.compile(r"(?!-)[^\s,\"'`\\\x00-\x1f\x7f]{1,200}")
+SQS_QUEUE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 # Of systemd's MemoryMax=: systemd.resource-control(5).
 MEMORY = re.compile(r"[1-9][0-9]*[KMGT]")
 # What needs no quotes in a unit.
@@ -82,8 +83,14 @@ def check_worker(
     else:
         for queue in queues:
             if not isinstance(queue, str) or not QUEUE_NAME.fullmatch(queue):
-                mend = "use text without commas and spaces"
+                mend = "use text without commas, spaces, quotes and backslashes, and no - at its beginning"
                 problems.add(f"{label} has the queue {queue!r} on {{hosts}}: {mend}", host)
+            elif uses_sqs(cluster, host) and not SQS_QUEUE_NAME.fullmatch(queue):
+                mend = "Amazon SQS takes letters, digits, _, - and dots, 80 at the most"
+                problems.add(f"{label} has the queue {queue!r} on {{hosts}}: {mend}", host)
+        twice = sorted({str(queue) for queue in queues if queues.count(queue) > 1})
+        if twice:
+            problems.add(f"{label} has the queue {twice[0]} twice on {{hosts}}: remove one of them", host)
     check_slots(label, host, worker, problems)
     check_limits(label, host, worker, problems)
     keys = (cluster["known_variables"].get("airflow_workers") or {}).get("options") or {}
@@ -91,6 +98,10 @@ def check_worker(
         if key not in keys:
             hint = nearest(str(key), keys)
             problems.add(f"{label} has the unknown key {key}{hint} on {{hosts}}: correct or remove it", host)
+
+
+def uses_sqs(cluster: dict[str, Any], host: str) -> bool:
+    return (cluster["hosts"][host].get("broker") or {}).get("scheme") == "sqs"
 
 
 def check_slots(label: str, host: str, worker: dict[str, Any], problems: Problems) -> None:
