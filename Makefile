@@ -4,7 +4,7 @@ SUITE ?= converge
 ROUNDS ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test lint unit integration lab bench faults lock
+.PHONY: help demo demo-down test lint unit integration lab bench faults lock options
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -45,6 +45,12 @@ faults: SUITE = redis
 faults: ## Faults under load in the lab; writes docs/reliability.md [SUITE=redis|metastore|airflow|front ROUNDS=10]
 	@tests/tools/bootstrap lab
 	@.venv/bin/python tests/faults/run.py $(SUITE) $(ROUNDS)
+
+options: ## Make the lists of options that preflight compares with again: Airflow and Redis of this machine
+	@tests/tools/bootstrap
+	@for file in roles/airflow_common/files/locks/airflow-*-amazon.txt; do \
+	  .venv/bin/python tests/tools/option_data.py airflow "$${file%-amazon.txt}.txt" "$$file"; done
+	@.venv/bin/python tests/tools/option_data.py redis "$$(command -v redis-server)"
 
 # Those with Amazon's provider come last, as they pin what the others pin.
 lock: ## Make Airflow's lock files anew

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import hashlib
-import socket
 import re
+import socket
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Iterable, Mapping
@@ -17,6 +17,7 @@ import yaml
 from ansible.errors import AnsibleError, AnsibleFilterError
 from ansible.module_utils.common.yaml import yaml_load
 from ansible.release import __version__ as ansible_version
+from ansible.utils.display import Display
 from ansible_collections.airflowops.cluster.plugins.module_utils.host.vip import resolves
 from ansible_collections.airflowops.cluster.plugins.plugin_utils import (
     dag_bundles,
@@ -35,8 +36,15 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight impor
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight import (
     variables as names_of_variables,
 )
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.airflow_config import (
+    versions_without_data,
+)
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.kinds import HOST_NAME
-from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.templates import NotEvaluated
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.problems import Problems
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.templates import (
+    NotEvaluated,
+    check_templates,
+)
 from jinja2 import Environment, TemplateError, Undefined, meta
 
 # .../plugins/filter/preflight.py: the same in a checkout and in an installed collection.
@@ -187,15 +195,32 @@ def inventory_problems(
                 "resolved": resolved(description.get("values", {}).get("cluster_address")),
                 "probe": probe_of(variables),
             }
-    return preflight.find_problems(
-        {
-            "roles": roles,
-            "inventory_groups": groups,
-            "known_variables": known_variables(),
-            "fingerprints": fingerprints(given) if len(given) > 1 else {},
-            "hosts": described,
-        }
-    )
+    cluster = {
+        "roles": roles,
+        "inventory_groups": groups,
+        "known_variables": known_variables(),
+        "fingerprints": fingerprints(given) if len(given) > 1 else {},
+        "hosts": described,
+    }
+    warn_of_versions(cluster)
+    return preflight.find_problems(cluster)
+
+
+def template_problems(hostvars: Mapping[str, Any], hosts: Iterable[str]) -> list[str]:
+    """Values of the hosts that refer to what is undefined, one sentence each."""
+    hosts = [host for host in hosts if host in hostvars]
+    entries = {host: {"given": given_values(hostvars[host], known_variables())} for host in hosts}
+    problems = Problems(hosts)
+    check_templates({"known_variables": known_variables(), "hosts": entries}, problems)
+    return problems.sentences()
+
+
+def warn_of_versions(cluster: dict[str, Any]) -> None:
+    for version in versions_without_data(cluster):
+        Display().warning(
+            f"The collection has no list of the options of Airflow {version}: the hosts compare "
+            "airflow_config with the release once they have it, before a service is restarted."
+        )
 
 
 def resolved(name: Any) -> dict[str, Any] | None:
@@ -227,6 +252,7 @@ class FilterModule:
             "provider_needs": provider_needs.provider_needs,
             "remote_log_problems": object_store.remote_log_problems,
             "secret_problem": secret_problem,
+            "template_problems": template_problems,
             "secrets_backend_problems": secrets_backends.backend_problems,
             "unknown_variables": unknown_variables,
         }

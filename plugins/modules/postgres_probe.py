@@ -10,7 +10,8 @@ module: postgres_probe
 short_description: Whether one can log in to PostgreSQL from a host
 version_added: 0.1.0
 description:
-  - Logs in as URLs say, and tells the server's version or why it cannot be had. Runs no statement.
+  - Logs in as URLs say, and reports the server's version or why it cannot be had. Reads which revision of its
+    schema Airflow has noted in the database, and changes nothing.
   - Needs no driver, so that it can look before anything is installed. It knows TLS, and passwords in clear
     text, by MD5 and by SCRAM-SHA-256.
 author:
@@ -58,9 +59,12 @@ servers:
     read_only:
       description: Whether it takes no writes, as a standby.
       type: bool
+      revision:
+        description: The revision of Airflow's schema that the database holds, or nothing.
+        type: str
   sample:
     airflow_database_url:
-      {problem: "", server: "db.example.org:5432", server_version: "15.4", read_only: false}
+      {problem: "", server: "db.example.org:5432", server_version: "15.4", read_only: false, revision: ""}
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -147,6 +147,21 @@ def test_a_server_that_only_reads(server: Server) -> None:
         as_postgres(*psql, "-c", "ALTER ROLE scram RESET default_transaction_read_only")
 
 
+def test_whose_tables_a_database_holds(server: Server) -> None:
+    assert login(server.url("scram"), 5)["revision"] == ""
+    psql = [PROGRAMS[-1] / "psql", "-h", server.directory, "-p", str(server.port), "-v", "ON_ERROR_STOP=1"]
+    table = "CREATE TABLE alembic_version (version_num text); GRANT SELECT ON alembic_version TO scram"
+    try:
+        as_postgres(*psql, "-c", table)
+        assert login(server.url("scram"), 5)["revision"] == ""
+        as_postgres(*psql, "-c", "INSERT INTO alembic_version VALUES ('5f2621c13b39')")
+        assert login(server.url("scram"), 5)["revision"] == "5f2621c13b39"
+        # A role that may not read it learns nothing, and logs in all the same.
+        assert login(server.url("plain"), 5)["revision"] == ""
+    finally:
+        as_postgres(*psql, "-c", "DROP TABLE alembic_version")
+
+
 def test_the_module(server: Server) -> None:
     """As preflight runs it: names in, no password out."""
     urls = {"good": server.url("scram"), "bad": server.url("scram", password="wrong-one")}

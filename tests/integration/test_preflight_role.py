@@ -227,3 +227,55 @@ def test_this_machine_is_probed_for_real(lab: Lab) -> None:
     uncertainty = float(re.findall(r"clock_uncertainty: (\S+)", run.stdout)[0])
     assert abs(offset) <= uncertainty + 0.01
     assert 0 < uncertainty < 5
+
+
+# --- What inputs mean
+
+CASES = yaml.safe_load((CHECKOUT / "tests/inputs/cases.yml").read_text(encoding="utf-8"))
+
+
+def rounds() -> list[list[dict[str, Any]]]:
+    """The cases in as few runs as can be: no variable twice in one of them."""
+    sorted_into: list[list[dict[str, Any]]] = []
+    for case in CASES:
+        for other in sorted_into:
+            if not any({*case["vars"]} & {*known["vars"]} for known in other):
+                other.append(case)
+                break
+        else:
+            sorted_into.append([case])
+    return sorted_into
+
+
+@pytest.mark.parametrize("cases", rounds(), ids=lambda cases: cases[0]["name"])
+def test_inputs_that_were_once_accepted_are_refused(lab: Lab, cases: list[dict[str, Any]]) -> None:
+    lab.write()
+    given = {name: value for case in cases for name, value in case["vars"].items()}
+    found = problems_in(lab.play("-e", json.dumps(given)).stdout)
+    assert len(found) == len(cases), "\n".join(found)
+    for case in cases:
+        assert [problem for problem in found if case["names"] in problem], (case["name"], found)
+
+
+@pytest.mark.parametrize(
+    "name", ["airflow_version", "redis_cluster_ports", "airflow_broker_url", "airflow_workers"]
+)
+def test_a_value_that_stops_the_role_is_named(lab: Lab, name: str) -> None:
+    lab.groups["airflow_master"]["vars"] = {name: "{{ nowhere_defined }}"}
+    lab.write()
+    run = lab.play()
+    assert run.returncode != 0
+    assert f"{name} refers to nowhere_defined, which is undefined on master1, master2" in run.stdout
+    assert "changed=0" in run.stdout
+
+
+def test_what_airflow_is_to_evaluate_is_marked(lab: Lab) -> None:
+    lab.groups["airflow_master"]["vars"] = {"airflow_variables": {"query": "select '{{ ds }}'"}}
+    lab.write()
+    (found,) = problems_in(lab.play().stdout)
+    assert found.startswith("airflow_variables.query refers to ds")
+    assert "!unsafe" in found
+    hosts = (lab.directory / "hosts.yml").read_text()
+    (lab.directory / "hosts.yml").write_text(hosts.replace("query: ", "query: !unsafe "))
+    run = lab.play()
+    assert run.returncode == 0, run.stdout + run.stderr

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import re
 import runpy
 import subprocess
@@ -73,7 +72,7 @@ def airflow_options(folder: str) -> dict[str, Any]:
     as_json = {found for file in package.rglob("*.py") for found in AS_JSON.findall(file.read_text("utf-8"))}
     as_json.add(("core", "asset_manager_kwargs"))
     choices, renamed = enumerations(package / "configuration.py"), renamed_options(package)
-    options = {}
+    options: dict[str, Any] = {}
     for owner, sections in described.items():
         for section, content in sections.items():
             for option, given in (content.get("options") or {}).items():
@@ -82,11 +81,26 @@ def airflow_options(folder: str) -> dict[str, Any]:
                 entry.update({"json": True} if (section, option) in as_json else {})
                 entry.update({"choices": choices[section, option]} if (section, option) in choices else {})
                 options.setdefault(f"{section}.{option}", entry)
-    return {"options": options, "renamed": renamed}
+    revisions = schema_revisions(package)
+    return {
+        "options": options,
+        "renamed": renamed,
+        "revision": next(reversed(revisions)),
+        "revisions": revisions,
+    }
+
+
+def schema_revisions(package: Path) -> dict[str, str]:
+    """{revision of the schema: the Airflow that brought it}, the newest last."""
+    found = {}
+    for file in sorted((package / "migrations/versions").glob("[0-9]*.py")):
+        names = assignments(file)
+        found[ast.literal_eval(names["revision"])] = ast.literal_eval(names["airflow_version"])
+    return found
 
 
 def describe(given: dict[str, Any]) -> dict[str, Any]:
-    """Type, least value and kind of an option. A lower bound is where neither default nor text is below zero."""
+    """Type, least value and kind of an option. It is bounded where neither default nor text is below zero."""
     entry: dict[str, Any] = {"type": given["type"]}
     default = str(given.get("default"))
     text = f"{default} {given.get('description')}".lower()
@@ -192,7 +206,7 @@ def directive_names(server: str) -> list[str]:
         socket = f"{folder}/socket"
         command = [server, "--port", "0", "--unixsocket", socket, "--save", "", "--dir", folder]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL) as running:
-            while not os.path.exists(socket):
+            while not Path(socket).exists():
                 pass
             said = subprocess.check_output([client, "-s", socket, "--json", "config", "get", "*"], text=True)
             running.terminate()

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Logs in to a PostgreSQL, to see whether one can: on a bare host, which has no driver yet.
 
-The beginning of the protocol alone (https://www.postgresql.org/docs/15/protocol-flow.html, "Start-up"): TLS,
-password in clear text, MD5 or SCRAM-SHA-256, and what the server says of itself.
+The beginning of the protocol (https://www.postgresql.org/docs/15/protocol-flow.html, "Start-up"): TLS,
+password in clear text, MD5 or SCRAM-SHA-256, what the server says of itself, and one simple query.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 SSL_REQUEST = struct.pack("!II", 8, 80877103)
 PROTOCOL_3 = 196608
+# Whose tables a database holds: Airflow notes the revision of its schema.
+REVISION = "SELECT version_num FROM alembic_version LIMIT 1"
 # What a server that cannot be had answers (https://www.postgresql.org/docs/15/errcodes-appendix.html).
 NO_SUCH_DATABASE, WRONG_PASSWORD, NOT_LET_IN = "3D000", "28P01", "28000"
 
@@ -121,6 +123,7 @@ class Login:
             self._secure(server[0])
             self._start()
             self._authenticate()
+            self.revision = self._first_value(REVISION)
         finally:
             self.connection.close()
 
@@ -170,6 +173,18 @@ class Login:
         elif asked not in (0, 12):
             raise LoginError(f"it asks for a kind of login that is not known here ({asked})")
 
+    def _first_value(self, query: str) -> str:
+        """The first column of the first row; empty where there is none, as of a table that is not there."""
+        self._send(b"Q", query.encode() + b"\0")
+        found = ""
+        while True:
+            kind, body = self._message()
+            if kind == b"D" and not found:
+                (length,) = struct.unpack("!i", body[2:6])
+                found = body[6 : 6 + length].decode(errors="replace") if length > 0 else ""
+            elif kind == b"Z":
+                return found
+
     def _send(self, kind: bytes, body: bytes) -> None:
         self.connection.sendall(kind + struct.pack("!I", len(body) + 4) + body)
 
@@ -189,7 +204,7 @@ class Login:
 
 
 def login(url: str, timeout: float) -> dict[str, Any]:
-    """{server, server_version, read_only} of the first server that takes us.
+    """{server, server_version, read_only, revision} of the first server that takes us.
 
     Raises LoginError with the reasons of all. A server that only reads is passed over if the URL asks for
     `target_session_attrs=read-write` or `primary`.
@@ -199,10 +214,11 @@ def login(url: str, timeout: float) -> dict[str, Any]:
     reasons = []
     for host, port in target.servers:
         try:
-            settings = Login(target, (host, port), timeout).settings
+            attempt = Login(target, (host, port), timeout)
         except (OSError, LoginError, ValueError, struct.error) as error:
             reasons.append(f"{host}:{port}: {error}")
             continue
+        settings = attempt.settings
         read_only = "on" in (settings.get("in_hot_standby"), settings.get("default_transaction_read_only"))
         if read_only and wants_primary:
             reasons.append(f"{host}:{port}: it only reads")
@@ -211,5 +227,6 @@ def login(url: str, timeout: float) -> dict[str, Any]:
             "server": f"{host}:{port}",
             "server_version": settings.get("server_version", ""),
             "read_only": read_only,
+            "revision": attempt.revision,
         }
     raise LoginError("; ".join(reasons))

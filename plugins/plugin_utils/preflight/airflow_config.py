@@ -15,11 +15,11 @@ from typing import Any, Iterator, Mapping
 
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight import option_data
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.kinds import (
-    HIGHEST_PORT,
     number_of,
     shown,
 )
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.problems import (
+    HIGHEST_PORT,
     Problems,
     known_hosts,
     nearest,

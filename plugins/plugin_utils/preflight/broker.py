@@ -69,6 +69,12 @@ def check_broker(cluster: dict[str, Any], problems: Problems) -> None:
                 "example amqp://USER:PASSWORD@HOST:5672/VHOST",
                 host,
             )
+        elif broker.get("unusable"):
+            problems.add(
+                f"airflow_broker_url cannot be used from {{hosts}}: {broker['unusable']}. Correct it, or let "
+                "the server accept these hosts",
+                host,
+            )
     others = sorted(host for host, broker in brokers.items() if not broker["own"])
     group = cluster["roles"]["redis_cluster"]["group"]
     members = hosts_of(cluster, "redis_cluster")

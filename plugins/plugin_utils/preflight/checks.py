@@ -13,7 +13,8 @@ The description is a dictionary::
                                "given": {variable: value that the inventory or the command line gives it},
                                "authority": what the controller has as the collection's CA, see `authority`,
                                "broker": {"own": whether it is our Redis Cluster,
-                                          "problem": what is wrong with airflow_broker_url},
+                                          "problem": what is wrong with airflow_broker_url,
+                                          "unusable": what broker_probe found},
                                "bundles": what is wrong with airflow_dag_bundles, without secrets,
                                "dags_path": airflow_dags_path, where the controller has no such folder,
                                "remote_logs": what is wrong with airflow_remote_logs, without secrets,
@@ -247,9 +248,7 @@ def address_problem(address: str) -> str:
     if address in ("::1", "::"):
         return ""
     if ":" in address.strip("[]") and re.fullmatch(r"[0-9a-fA-F:.%\[\]]+", address):
-        return (
-            "an IPv6 address, which is not supported yet: set it to an IPv4 address, or a name that has one"
-        )
+        return "an IPv6 address, which is not supported yet: use an IPv4 address, or a name that has one"
     problem = kinds.address(address)
     return "which is no address or host name: set it to one, without a port" if problem else ""
 

@@ -13,6 +13,7 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.firewall_policy
     network_problem,
 )
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.problems import Problems
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.types import kind_of
 
 # How to end them where they would drop what they do not know, and how to begin them: we do not.
 OTHERS = {"ufw": "ufw disable", "firewalld": "systemctl disable --now firewalld"}
@@ -36,11 +37,12 @@ def check_firewall(cluster: dict[str, Any], problems: Problems) -> None:
         given = {**entry.get("values", {}), **entry.get("given", {})}
         for name in NETWORKS:
             for text in list_of(given.get(name)):
-                problem = network_problem(text)
+                # What is not yet evaluated is left alone.
+                problem = network_problem(text) if kind_of(text) else ""
                 if problem:
                     problems.add(f"{name} on {{hosts}} has {problem}", host)
         for extra in list_of(given.get("firewall_extra")):
-            problem = extra_problem(extra, names)
+            problem = extra_problem(extra, names) if kind_of(extra) else ""
             if problem:
                 problems.add(f"firewall_extra on {{hosts}} has {problem}", host)
         back_end = given.get("firewall_backend")

@@ -11,7 +11,6 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.input
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.kinds import (
     number_of,
     one_line,
-    shown,
 )
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.problems import Problems
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.secrets import SECRETS
@@ -46,11 +45,19 @@ def check_order(known: dict[str, Any], given: dict[str, Any], host: str, problem
         low, high = (
             number_of(given.get(name, (known.get(name) or {}).get("default"))) for name in (lower, higher)
         )
-        if low is not None and high is not None and low > high:
+        if low is None or high is None or any(judged(name, given) for name in (lower, higher)):
+            continue
+        if low > high:
             problems.add(
-                f"{lower} is {shown(low)} on {{hosts}}, and {higher} is {shown(high)}: set {lower} to less",
+                f"{lower} is {low:g} on {{hosts}}, and {higher} is {high:g}: set {lower} to less",
                 host,
             )
+
+
+def judged(name: str, given: dict[str, Any]) -> str:
+    """What is wrong with one of the limits by itself."""
+    check = INPUTS[name]
+    return check(given[name]) if name in given and callable(check) else ""
 
 
 def check_lines(entry: dict[str, Any], host: str, problems: Problems) -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight import option_data
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.kinds import database_url
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.problems import (
     Problems,
     as_integer,
@@ -25,6 +27,7 @@ WITH_PATRONI = ("debian", "ubuntu")
 # https://airflow.apache.org/docs/apache-airflow/3.3.2/installation/prerequisites.html
 OLDEST_POSTGRESQL = 13
 MAX_CONNECTIONS = 400
+LEAST_CONNECTIONS = 20
 # https://airflow.apache.org/docs/apache-airflow/3.3.2/configurations-ref.html#database: of each pool.
 POOL_SIZE, MAX_OVERFLOW = 5, 10
 # Pools of a master. API server and execution API have one for each process, and as many for asynchronous
@@ -67,7 +70,9 @@ def check_external(cluster: dict[str, Any], problems: Problems) -> None:
         problems.add("airflow_database_url is set on {hosts} alone: set it once, for all hosts", *others)
     for host, found in others.items():
         for name, server in found.items():
-            check_server(host, name, server, problems)
+            # A URL that is none is judged by its meaning.
+            if not database_url(given(cluster, host, name)):
+                check_server(host, name, server, problems)
 
 
 def check_server(host: str, name: str, server: dict[str, Any], problems: Problems) -> None:
@@ -89,6 +94,33 @@ def check_server(host: str, name: str, server: dict[str, Any], problems: Problem
         problems.add(
             f"{name} leads to {server['server']}, which only reads: name the primary, or add "
             "target_session_attrs=read-write and all servers"
+        )
+
+
+def check_revision(cluster: dict[str, Any], problems: Problems) -> None:
+    """A new installation must not migrate the metastore of another one."""
+    hosts = known_hosts(cluster, "airflow_master")
+    if any((cluster["hosts"][host].get("release") or {}).get("in_use") for host in hosts):
+        return
+    for host in hosts:
+        entry = cluster["hosts"][host]
+        release = entry.get("release") or {}
+        revision = ((entry.get("database") or {}).get("airflow_database_url") or {}).get("revision")
+        data = option_data.load("airflow", str(release.get("wanted")))
+        if not revision or not data or release.get("change") or revision == data["revision"]:
+            continue
+        version = data["revisions"].get(revision)
+        whose = (
+            f"Airflow {version} or a version near it"
+            if version
+            else f"a version that Airflow {data['airflow']} does not know (revision {revision})"
+        )
+        problems.add(
+            f"airflow_database_url on {{hosts}} leads to a database with the tables of {whose}, which "
+            "another installation may use, and a run would migrate them: name an empty database. To take "
+            "this one over, stop that installation, back the database up, and bring it to Airflow "
+            f"{data['airflow']} with its own `airflow db migrate` first",
+            host,
         )
 
 
@@ -135,7 +167,8 @@ def check_connections(cluster: dict[str, Any], problems: Problems) -> None:
     for host in hosts:
         limit = as_integer(given(cluster, host, "postgres_metastore_max_connections"))
         limit = MAX_CONNECTIONS if limit is None else limit
-        if limit < total:
+        # Below that, its meaning is judged.
+        if LEAST_CONNECTIONS <= limit < total:
             problems.add(
                 f"postgres_metastore_max_connections is {limit} on {{hosts}}, but up to {total} connections "
                 f"may be open: {wanted['masters']} of {masters}, {wanted['workers']} of the workers and "
@@ -147,6 +180,7 @@ def check_connections(cluster: dict[str, Any], problems: Problems) -> None:
 
 def check_metastore(cluster: dict[str, Any], problems: Problems) -> None:
     check_external(cluster, problems)
+    check_revision(cluster, problems)
     check_connections(cluster, problems)
     hosts = hosts_of(cluster, "postgres_metastore")
     group = cluster["roles"]["postgres_metastore"]["group"]

@@ -257,7 +257,9 @@ def quantity_wanted(entry: Mapping[str, Any], text: str) -> str:
     if not found or (found.group(2) and found.group(2) not in units):
         return f"set it to a number{', or one with a unit: ' + ', '.join(units) if units else ''}"
     digits = found.group(1)
-    number: float = int(digits, 16) if digits.lower().startswith("0x") else float(digits)
+    # As in C: 0x10 and 0640.
+    base_of = 16 if digits[:2].lower() == "0x" else 8 if re.fullmatch("0[0-7]+", digits) else 0
+    number: float = int(digits, base_of) if base_of else float(digits)
     if found.group(2):
         number = number * units[found.group(2)] / (units[base] * int(size or 1))
     least, most = entry.get("min"), entry.get("max")
@@ -271,7 +273,7 @@ def quantity_wanted(entry: Mapping[str, Any], text: str) -> str:
 
 
 def etcd_problems(_entry: dict[str, Any], config: Mapping[str, Any]) -> list[Found]:
-    found = []
+    found: list[Found | None] = []
     for name, value in config.items():
         if not re.fullmatch("ETCD_[A-Z0-9_]+", str(name)):
             fix = "write names as etcd's environment has them, as in ETCD_HEARTBEAT_INTERVAL"
