@@ -8,8 +8,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import unicodedata
 from typing import Any
+
+from ansible_collections.airflowops.cluster.plugins.module_utils.postgres.saslprep import saslprep
 
 # PostgreSQL's own number: https://www.postgresql.org/docs/15/catalog-pg-authid.html
 ITERATIONS = 4096
@@ -26,9 +27,8 @@ def scram_verifier(password: str, role: str) -> str:
     The salt comes from the role's name, so that the same password gives the same verifier on every run.
     """
     salt = hashlib.sha256(f"airflowops.cluster {role}".encode()).digest()[:16]
-    # libpq prepares the password so (SASLprep) before it logs in.
-    prepared = unicodedata.normalize("NFKC", password).encode()
-    salted = hashlib.pbkdf2_hmac("sha256", prepared, salt, ITERATIONS)
+    # As libpq prepares the password before it logs in.
+    salted = hashlib.pbkdf2_hmac("sha256", saslprep(password).encode(), salt, ITERATIONS)
     stored_key = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
     server_key = hmac.digest(salted, b"Server Key", "sha256")
     encoded = [base64.b64encode(part).decode() for part in (salt, stored_key, server_key)]

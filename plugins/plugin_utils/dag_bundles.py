@@ -275,8 +275,6 @@ def git_problems(bundle: Mapping[str, Any]) -> list[str]:
             )
     elif urlsplit(url).password:
         problems.append("has a password in its URL, which is no secret there: put it into token")
-    elif is_placeholder(str(bundle.get("token") or "")):
-        problems.append("has a placeholder as token: take the real one from the vault")
     foreign = [option for option in (OF_HTTPS if scheme == "ssh" else OF_SSH) if bundle.get(option)]
     if foreign:
         problems.append(

@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 
 from ansible.module_utils.parsing.convert_bool import BOOLEANS, boolean
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.problems import nearest
-from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.secrets import is_placeholder
 
 OF_S3 = ("s3", "endpoint", "region", "access_key", "secret_key", "ca_file")
 OF_LOGS = (*OF_S3, "delete_local")
@@ -83,8 +82,6 @@ def place_problems(place: Mapping[str, Any]) -> list[str]:
         problems.append(
             "has one of access_key and secret_key: give both, or none where the machine has a role"
         )
-    elif place.get("secret_key") and is_placeholder(str(place["secret_key"])):
-        problems.append("has a placeholder as secret_key: take the real one from the vault")
     ca_file = str(place.get("ca_file") or "")
     if ca_file and not ca_file.startswith("/"):
         problems.append("has a ca_file that is no path on the hosts: begin it with /")

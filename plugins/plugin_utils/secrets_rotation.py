@@ -31,7 +31,8 @@ LEFT_ALONE = ("airflow_admin_password",)
 
 def with_value(text: str, name: str, value: Any) -> str:
     """The text of a YAML mapping with the value of one of its names replaced, or added at its end."""
-    written = f"{json.dumps(value)}"
+    # YAML knows no pairs of surrogates, as which JSON would escape a character beyond 16 bits.
+    written = json.dumps(value, ensure_ascii=False)
     root = yaml.compose(text)
     for key, node in root.value if root else []:
         if key.value == name:

@@ -22,7 +22,13 @@ ALLOWED = {
         "plugin_utils.health",
         "plugin_utils.preflight",
     },
-    "filter": {"module_utils.host", "plugin_utils", "plugin_utils.health", "plugin_utils.preflight"},
+    "filter": {
+        "module_utils.host",
+        "module_utils.postgres",
+        "plugin_utils",
+        "plugin_utils.health",
+        "plugin_utils.preflight",
+    },
     "modules": {
         "module_utils.airflow",
         "module_utils.celery",

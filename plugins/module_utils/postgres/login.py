@@ -19,6 +19,8 @@ import struct
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from ansible_collections.airflowops.cluster.plugins.module_utils.postgres.saslprep import saslprep
+
 SSL_REQUEST = struct.pack("!II", 8, 80877103)
 PROTOCOL_3 = 196608
 # Whose tables a database holds: Airflow notes the revision of its schema.
@@ -91,7 +93,7 @@ class Scram:
     def answer(self, server_first: str) -> str:
         values = dict(item.split("=", 1) for item in server_first.split(","))
         salted = hashlib.pbkdf2_hmac(
-            "sha256", self.password.encode(), base64.b64decode(values["s"]), int(values["i"])
+            "sha256", saslprep(self.password).encode(), base64.b64decode(values["s"]), int(values["i"])
         )
         without_proof = f"c=biws,r={values['r']}"
         client_key = hmac.digest(salted, b"Client Key", "sha256")

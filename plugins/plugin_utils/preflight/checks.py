@@ -100,6 +100,9 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.probl
     values_of,
 )
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.release import check_release
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.secret_inputs import (
+    check_secret_inputs,
+)
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.secrets import (
     RUNS_AIRFLOW,
     SECRETS,
@@ -474,6 +477,7 @@ CHECKS: tuple[Callable[[dict[str, Any], Problems], Any], ...] = (
     check_airflow_config,
     check_server_settings,
     check_secrets,
+    check_secret_inputs,
     check_auth,
     check_authority,
     check_broker,

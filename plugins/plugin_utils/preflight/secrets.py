@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import re
 import secrets
+import unicodedata
 from typing import Any, NamedTuple
 
 RUNS_AIRFLOW = ("airflow_master", "airflow_worker")
@@ -21,7 +22,7 @@ class Secret(NamedTuple):
 
     length: int
     roles: tuple[str, ...]
-    command: str = "openssl rand -base64 32 | tr '+/' '-_'"
+    command: str = "openssl rand -hex 32"
     own_broker: bool = False
     own_metastore: bool = False
 
@@ -36,7 +37,7 @@ SECRETS = {
     "postgres_metastore_results_password": Secret(
         16, ("postgres_metastore", *RUNS_AIRFLOW), own_metastore=True
     ),
-    "airflow_fernet_key": Secret(44, RUNS_AIRFLOW),
+    "airflow_fernet_key": Secret(44, RUNS_AIRFLOW, "openssl rand -base64 32 | tr '+/' '-_'"),
     "airflow_api_secret_key": Secret(16, RUNS_AIRFLOW),
     # Airflow signs with HS512, for which 64 bytes are right.
     "airflow_jwt_secret": Secret(16, ("airflow_master",), "openssl rand -hex 64"),
@@ -52,7 +53,10 @@ PLACEHOLDER_WORDS = re.compile(
     "dummy|default|todo|fixme|tbd|none|null|undefined|redacted|user|root|admin|administrator|airflow|redis|cluster|"
     "postgres|metastore|flower|fernet|jwt|api|database|db|letmein|qwerty|xxx|[0-9])+"
 )
-SHELL_EXPRESSION = re.compile(r"\$\(.*\)|`.*`|\$\{?\w+\}?|.*(?:\bopenssl |/dev/u?random\b).*", re.DOTALL)
+# A variable of a shell is in upper case, or in lower: $Ab3dEf is a password.
+SHELL_EXPRESSION = re.compile(
+    r"\$\(.*\)|`.*`|\$\{\w+\}|\$[A-Z_][A-Z0-9_]*|\$[a-z_]+|.*(?:\bopenssl |/dev/u?random\b).*", re.DOTALL
+)
 SEQUENCES = (
     "0123456789" * 10,
     "9876543210" * 10,
@@ -60,13 +64,28 @@ SEQUENCES = (
     "qwertyuiopasdfghjklzxcvbnm" * 4,
 )
 FERNET_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
+# A whole expression or statement. Braces alone are characters like others.
+TEMPLATE = re.compile(r"\{\{.*\}\}|\{%.*%\}", re.DOTALL)
+# Control characters (line breaks among them), halves of characters, separators of lines and paragraphs.
+UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")
+# In UTF-8. A passphrase of OpenSSL has 1023 at most.
+MOST_BYTES = 1000
 
 
 def new_secret(name: str) -> str:
-    """A strong random value that is fit for the secret, and needs no quoting in a URL."""
-    if name == "airflow_fernet_key":
-        return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
-    return secrets.token_hex(64) if name == "airflow_jwt_secret" else secrets.token_urlsafe(32)
+    """A strong random value that is fit for the secret, and needs no quoting in a URL or a command line."""
+    if name == "airflow_jwt_secret":
+        return secrets.token_hex(64)
+    while True:
+        fernet = name == "airflow_fernet_key"
+        value = (
+            base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+            if fernet
+            else secrets.token_urlsafe(32)
+        )
+        # A command takes what begins with a dash for an option, and a double click selects from letter to letter.
+        if value[0].isalnum() and value.rstrip("=")[-1].isalnum():
+            return value
 
 
 def unset(value: Any) -> bool:
@@ -80,20 +99,46 @@ def secret_problem(name: str, value: Any) -> str:
         return "is missing"
     if not isinstance(value, str):
         return "is not text (quote it)"
-    if value != value.strip():
-        return "begins or ends with white space"
-    if "$ANSIBLE_VAULT" in value or value.startswith("!vault"):
-        return "is still encrypted text of ansible-vault"
-    if "{{" in value or "{%" in value:
-        return "is a template that was not rendered"
-    if SHELL_EXPRESSION.fullmatch(value):
-        return "is a shell expression, which nobody expands"
+    problem = unrendered_problem(value) or text_problem(value)
+    if problem:
+        return problem
     if is_placeholder(value):
         return "is a placeholder"
     if name == "airflow_fernet_key":
         return fernet_problem(value)
     if len(value) < SECRETS[name].length:
         return f"is shorter than {SECRETS[name].length} characters"
+    return flower_problem(value) if name == "flower_password" else ""
+
+
+def unrendered_problem(value: str) -> str:
+    """Whether a text stands for a secret that somebody was to put in its place: as it is, everybody knows it."""
+    if "$ANSIBLE_VAULT" in value or value.startswith("!vault"):
+        return "is still encrypted text of ansible-vault"
+    if TEMPLATE.search(value):
+        return "is a template that was not rendered"
+    if SHELL_EXPRESSION.fullmatch(value.strip()):
+        return "is a shell expression, which nobody expands"
+    return ""
+
+
+def text_problem(value: str) -> str:
+    """What configuration files and URLs do not carry, whatever server reads them."""
+    if value != value.strip():
+        return "begins or ends with white space, which files of configuration do not keep"
+    if any(unicodedata.category(character) in UNPRINTABLE for character in value):
+        return "holds a line break or another control character, which files of configuration cannot hold"
+    if len(value.encode()) > MOST_BYTES:
+        return f"is longer than {MOST_BYTES} bytes"
+    return ""
+
+
+def flower_problem(value: str) -> str:
+    """What Flower's option `basic_auth` cannot hold: Tornado splits it at commas, and compares ASCII only."""
+    if "," in value:
+        return "holds a comma, at which Flower would cut it"
+    if not value.isascii():
+        return "holds a character that is not ASCII, with which Flower refuses every login"
     return ""
 
 

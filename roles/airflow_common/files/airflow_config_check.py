@@ -74,7 +74,12 @@ def main(release: str, file: str) -> int:
     if airflow is None or not (airflow / "config_templates/config.yml").exists():
         return 0
     config = configparser.RawConfigParser()
-    config.read_string(Path(file).read_text(encoding="utf-8"))
+    try:
+        config.read_string(Path(file).read_text(encoding="utf-8"))
+    except configparser.Error as error:
+        # What it says quotes the line, which may hold a password.
+        print(f"airflow_config: airflow.cfg cannot be read ({type(error).__name__}): correct it", file=sys.stderr)
+        return 1
     wrong = complaints(config, known_options(airflow))
     for words in wrong:
         print(f"airflow_config: Airflow does not know {words}: correct or remove it", file=sys.stderr)

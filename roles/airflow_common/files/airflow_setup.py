@@ -45,11 +45,12 @@ def command(step: str) -> list[str]:
     if step == "migrate":
         return ["db", "migrate"]
     if step == "user":
-        # Airflow's log of commands leaves out what follows --password.
+        # Airflow's log of commands leaves out what follows --password. As one word each: by itself, a value that
+        # begins with a dash is taken for an option.
         return [
-            "users", "create", "--role", "Admin", "--firstname", "Airflow", "--lastname", "Administrator",
-            "--username", os.environ["AIRFLOWOPS_USER"], "--email", os.environ["AIRFLOWOPS_EMAIL"],
-            "--password", os.environ["AIRFLOWOPS_PASSWORD"],
+            "users", "create", "--role=Admin", "--firstname=Airflow", "--lastname=Administrator",
+            f"--username={os.environ['AIRFLOWOPS_USER']}", f"--email={os.environ['AIRFLOWOPS_EMAIL']}",
+            f"--password={os.environ['AIRFLOWOPS_PASSWORD']}",
         ]  # fmt: skip
     sys.exit(__doc__)
 
