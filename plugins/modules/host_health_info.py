@@ -248,8 +248,8 @@ clock_end:
 
 import time
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.airflowops.cluster.plugins.module_utils.host.collectors import look
+from ansible_collections.airflowops.cluster.plugins.module_utils.unlogged_module import QuietModule
 
 
 def main() -> None:
@@ -260,7 +260,8 @@ def main() -> None:
         "client_cert": {"type": "path", "required": True},
         "client_key": {"type": "path", "required": True, "no_log": False},  # A file's name.
     }
-    module = AnsibleModule(
+    # Redis' password is in a dictionary, where Ansible's log would show one with quotes.
+    module = QuietModule(
         argument_spec={
             "units": {"type": "list", "elements": "str", "default": []},
             "urls": {"type": "dict", "default": {}},

@@ -16,9 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from ansible_collections.airflowops.cluster.plugins.filter.postgres import scram_verifier
+from ansible_collections.airflowops.cluster.plugins.filter.postgres import scram_verifier, sql_quote
+from ansible_collections.airflowops.cluster.plugins.filter.topology import url_quote
 from ansible_collections.airflowops.cluster.plugins.module_utils.postgres.login import LoginError, login
+from odd_passwords import PASSWORDS
 from redis_servers import free_port
+from test_airflow_dag_run import airflow_python
 
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 PASSWORD = "p/w with @ and é"
@@ -66,7 +69,7 @@ def server() -> Iterator[Server]:
         as_postgres(programs / "initdb", "-D", data, "-A", "trust", "-U", "postgres")
         rules = [
             f"local all postgres trust\nhostssl all {name} 127.0.0.1/32 {method}"
-            for name, method in [("scram", "scram-sha-256"), ("hashed", "md5"), ("plain", "password")]
+            for name, method in [("scram,+odd", "scram-sha-256"), ("hashed", "md5"), ("plain", "password")]
         ]
         settings = (
             f"port = {port}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = '{directory}'\n"
@@ -173,3 +176,45 @@ def test_the_module(server: Server) -> None:
     assert f"127.0.0.1:{server.port}" in done.stdout
     assert "wrong-one" not in done.stdout
     assert QUOTED not in done.stdout
+
+
+def test_any_password_logs_in_by_our_verifier_and_by_postgresqls_own(server: Server) -> None:
+    """Ours and libpq's: as Airflow has it by psycopg2, and its API server by psycopg."""
+    statements = ["SET password_encryption = 'scram-sha-256'", "CREATE ROLE odd"]
+    for number, password in enumerate(PASSWORDS):
+        for kind, kept in (("ours", scram_verifier(password, f"ours{number}")), ("own", password)):
+            statements.append(f"CREATE ROLE {kind}{number} LOGIN IN ROLE odd PASSWORD {sql_quote(kept)}")
+    psql = (PROGRAMS[-1] / "psql", "-h", server.directory, "-p", str(server.port), "-v", "ON_ERROR_STOP=1")
+    as_postgres(*psql, stdin=";\n".join(statements) + ";\n")
+    urls = {
+        server.url(f"{kind}{number}", password=url_quote(password)): (kind, password)
+        for number, password in enumerate(PASSWORDS)
+        for kind in ("ours", "own")
+    }
+    refused = {}
+    for url, which in urls.items():
+        try:
+            login(url, 5)
+        except LoginError as error:
+            refused[which] = str(error)
+    assert refused == {}, "our own login"
+    code = """
+import json, sys
+from sqlalchemy import create_engine, text
+wrong = []
+for number, url in enumerate(json.load(sys.stdin)):
+    for driver in ("psycopg2", "psycopg") if number % 8 == 0 or not url.isascii() or "%C" in url else ("psycopg2",):
+        engine = create_engine(url.replace("postgresql://", f"postgresql+{driver}://"))
+        try:
+            with engine.connect() as connection:
+                connection.execute(text("SELECT 1"))
+        except Exception as error:
+            wrong.append([url, driver, repr(error)[:300]])
+        engine.dispose()
+print(json.dumps(wrong))
+"""
+    done = subprocess.run(
+        [airflow_python(), "-c", code], input=json.dumps([*urls]), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == []

@@ -14,6 +14,7 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from ansible_collections.airflowops.cluster.plugins.module_utils.host.diagnostics import forms
 from lab import MASTER_UNITS, Lab, wait_until
 from lab import credential as opened
 
@@ -319,15 +320,16 @@ def test_a_host_holds_what_its_parts_need(lab: Lab) -> None:
 
 
 def test_no_secret_in_clear_text(lab: Lab) -> None:
-    """On no disk, in no process list and no journal. Left out: memory."""
-    secrets = [lab.secret(path.name) for path in (lab.directory / "secrets").iterdir()]
-    # HAProxy's check of the broker wants its login in hexadecimal digits.
-    secrets.append(lab.secret("broker").encode().hex())
+    """On no disk, in no process list, no journal and no unit's properties. Left out: memory."""
+    known = [lab.secret(path.name) for path in (lab.directory / "secrets").iterdir()]
+    # As URLs, JSON, Python and HAProxy write them.
+    secrets = sorted({form.decode() for secret in known for form in forms(secret) if len(form) >= 16})
     # Nor in what Ansible had sudo do, which is noted there; but what these tests do themselves is left out.
     elsewhere = " ".join(f"--exclude-dir={name}" for name in ("proc", "sys", "dev", "run", "journal"))
     look = (
         f"$find -rl {elsewhere} /;"
         " ps -ww -eo args | $find;"
+        " systemctl show '*' | $find;"
         " journalctl --no-pager -o cat | awk '!/COMMAND=|command continued/ || /BECOME-SUCCESS/' | $find"
     )
     with ThreadPoolExecutor() as pool:

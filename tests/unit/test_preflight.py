@@ -1197,6 +1197,8 @@ def test_placeholders(name: str, value: str) -> None:
         "8392017483920174",
         "Passage-of-Time-77",
         "tr0ub4dor&3-xkcd",
+        "$Ab3dEfGh1jKlMnO",
+        "{{8392017483920174",
     ],
 )
 def test_odd_secrets_that_are_no_placeholders(value: str) -> None:
@@ -1211,7 +1213,12 @@ def test_odd_secrets_that_are_no_placeholders(value: str) -> None:
         (1234567890123456, "is not text (quote it)"),
         (True, "is not text (quote it)"),
         ([GOOD_SECRET], "is not text (quote it)"),
-        (f"{GOOD_SECRET}\n", "begins or ends with white space"),
+        (f"{GOOD_SECRET}\n", "begins or ends with white space, which files of configuration do not keep"),
+        (
+            f"{GOOD_SECRET}\n{GOOD_SECRET}",
+            "holds a line break or another control character, which files of configuration cannot hold",
+        ),
+        ("é" * 400 + GOOD_SECRET * 20, "is longer than 1000 bytes"),
         ("$ANSIBLE_VAULT;1.1;AES256\n6162", "is still encrypted text of ansible-vault"),
         ("{{ lookup('file', 'x') }}", "is a template that was not rendered"),
         ("$(openssl rand -base64 32)", "is a shell expression, which nobody expands"),
