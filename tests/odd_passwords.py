@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Passwords that people and password managers make: each printable character of ASCII at each end and inside, and worse."""
+"""Passwords that people and password managers make: each printable ASCII character at each end and inside."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import string
 BASE = "Kd83hfk2Zk3vQ8sL"
 PRINTABLE = [character for character in string.printable if character.isprintable()]
 SPECIAL = [
-    "-a \"b' c\\d %e%% $f ${g} #h {i} {{j {%k [l] <m> (n) `o @p :q /r ?s &t =u +v ,w ;x |y !z ~*^_. é²€ß漢🔑Hk3vQ8sL",
+    "-a \"b' c\\d %e%% $f ${g} #h {i} {{j {%k [l] <m> (n) `o @p :q /r"
+    " ?s &t =u +v ,w ;x |y !z ~*^_. é²€ß漢🔑Hk3vQ8sL",
     "Pässwörd-2026-x€",
     # What SASLprep turns into other characters, drops, prohibits, or refuses for its directions.
     "Passw²rd-2026-xyz",

@@ -34,6 +34,12 @@ options:
       - Redirects are not followed, certificates of HTTPS are verified, no proxy is used.
     type: dict
     default: {}
+  logins:
+    description:
+      - Of those of O(urls) that ask for a login (HTTP basic authentication), C(username) and C(password) by
+        the same names.
+    type: dict
+    default: {}
   haproxy_socket:
     description: HAProxy's administration socket, whose servers are listed.
     type: path
@@ -265,6 +271,7 @@ def main() -> None:
         argument_spec={
             "units": {"type": "list", "elements": "str", "default": []},
             "urls": {"type": "dict", "default": {}},
+            "logins": {"type": "dict", "default": {}, "no_log": True},
             "haproxy_socket": {"type": "path"},
             "redis": {
                 "type": "dict",

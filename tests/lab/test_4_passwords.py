@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What only a host has takes any password that preflight accepts: systemd, HAProxy, pgBackRest, Alertmanager.
 
-The lab's own secrets are of odd characters already, see molecule/shared/lab/odd-characters.yml: here are hundreds.
+The lab's own secrets are of odd characters (molecule/shared/lab/odd-characters.yml): here are hundreds more.
 """
 
 from __future__ import annotations
@@ -56,13 +56,14 @@ def test_haproxy_reads_the_longest_login(lab: Lab) -> None:
     assert "longer" in secret_problem("redis_cluster_broker_password", LONGEST + "🔑ab1c7")
     login = f"global\n    setenv ODD {redis_command(['AUTH', 'airflow', LONGEST])}\n"
     use = "defaults\n  mode tcp\n  timeout connect 1s\n  timeout client 1s\n  timeout server 1s\nlisten x\n"
-    use += '  bind 127.0.0.1:7\n  option tcp-check\n  tcp-check send-binary "${ODD}"\n  server s 127.0.0.1:8 check\n'
+    use += '  bind 127.0.0.1:7\n  option tcp-check\n  tcp-check send-binary "${ODD}"\n'
+    use += "  server s 127.0.0.1:8 check\n"
     told = run(lab, "haproxy -c -f $given 2>&1; echo $?", login + use)
     assert told.splitlines()[-1] == "0", told
 
 
 def test_pgbackrest_encrypts_with_the_whole_passphrase(lab: Lab) -> None:
-    """It writes by the configuration, as the role writes it, and reads by what it is given in its environment."""
+    """It writes by a file, as the role writes it, and reads by what is in its environment."""
     code = """
 import json, os, pathlib, subprocess
 folder, wrong = pathlib.Path(os.environ["folder"]), []
@@ -72,7 +73,8 @@ for number, password in enumerate(json.load(open(os.environ["given"]))):
     config.write_text(f"[global]\\nrepo1-path={repository}\\nrepo1-cipher-type=aes-256-cbc\\nlog-level-file=off\\n"
                       f"[global]\\nrepo1-cipher-pass={password}\\n")
     common = [f"--config={config}", "--stanza=x", "--log-level-console=off"]
-    put = subprocess.run(["pgbackrest", *common, "repo-put", "archive/x/archive.info"], input=b"kept", capture_output=True)
+    put = subprocess.run(["pgbackrest", *common, "repo-put", "archive/x/archive.info"], input=b"kept",
+                         capture_output=True)
     config.write_text(f"[global]\\nrepo1-path={repository}\\nrepo1-cipher-type=aes-256-cbc\\nlog-level-file=off\\n")
     got = subprocess.run(["pgbackrest", *common, "repo-get", "archive/x/archive.info"], capture_output=True,
                          env={**os.environ, "PGBACKREST_REPO1_CIPHER_PASS": password})

@@ -35,7 +35,7 @@ def restored(lab: Lab, *arguments: str) -> None:
 
 
 def test_a_data_directory_that_is_gone(lab: Lab, data: str) -> None:
-    """Under a running PostgreSQL, as somebody's `rm -r` or a lost disk leaves it. So does a run that was cut off."""
+    """Under a running PostgreSQL, as `rm -r` or a lost disk leaves it. So does a run that was cut off."""
     host = lab.host(lab.group("postgres_metastore")[0])
     host.run_expect([0], f"rm -rf {data}")
     restored(lab)
@@ -43,7 +43,9 @@ def test_a_data_directory_that_is_gone(lab: Lab, data: str) -> None:
 
 def test_a_link_to_a_folder_that_is_gone(lab: Lab, data: str) -> None:
     host = lab.host(lab.group("postgres_metastore")[0])
-    host.run_expect([0], f"systemctl stop 'postgresql@*' && rm -rf {data} && ln -s /srv/elsewhere/main {data}")
+    host.run_expect(
+        [0], f"systemctl stop 'postgresql@*' && rm -rf {data} && ln -s /srv/elsewhere/main {data}"
+    )
     try:
         restored(lab)
         assert host.check_output(f"readlink {data}; stat -c %U:%a /srv/elsewhere/main").split() == [
@@ -64,7 +66,8 @@ def test_a_mount_point_is_refused_before_anything_stops_and_restored_on_request(
     mounted = "/srv/metastore-disk"
     host.run_expect(
         [0],
-        f"systemctl stop 'postgresql@*' && mv {data} {mounted} && install -d -o postgres -g postgres -m 700 {data}"
+        f"systemctl stop 'postgresql@*' && mv {data} {mounted}"
+        f" && install -d -o postgres -g postgres -m 700 {data}"
         f" && mount --bind {mounted} {data} && systemctl start postgresql",
     )
     try:

@@ -607,6 +607,15 @@ def test_all_redis_gone_makes_the_queues_unknown() -> None:
     assert "no Redis node answers: no task can be queued" in report["findings"][0]["consequences"]
 
 
+def test_a_flower_with_another_password_is_a_fault_of_its_own() -> None:
+    world = World()
+    world["front1"]["urls"]["flower"] = {"status": 401, "body": None}
+    (finding,) = world.judged()["findings"]
+    assert finding["component"] == "flower"
+    assert "refuses flower_user with flower_password" in json.dumps(finding)
+    assert "site.yml" in json.dumps(finding)
+
+
 def test_a_stopped_part_is_a_fault_of_its_own_while_the_metastore_is_down() -> None:
     world = World()
     for host in METASTORES:

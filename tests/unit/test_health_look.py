@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 import subprocess
 import threading
@@ -58,9 +59,15 @@ def test_no_haproxy_is_a_reason(tmp_path: Path) -> None:
     assert answer == {"error": "No such file or directory"}
 
 
+ODD = "-a \"b' c\\d %e $f {{g:h,é"
+LOGIN = base64.b64encode(f"flower:{ODD}".encode()).decode()
+
+
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         status = int(self.path.strip("/"))
+        if status == 401 and self.headers.get("Authorization") == "Basic " + LOGIN:
+            status = 200
         self.send_response(status)
         if status == 302:
             self.send_header("Location", "http://127.0.0.1:1/elsewhere")
@@ -75,12 +82,19 @@ def test_any_answer_is_an_answer_and_none_is_a_reason() -> None:
     server = HTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}"
-    answers = health_look.urls({"well": f"{url}/200", "moved": f"{url}/302", "broken": f"{url}/503"}, 5)
+    wanted = {"well": f"{url}/200", "moved": f"{url}/302", "broken": f"{url}/503"}
+    wanted.update({name: f"{url}/401" for name in ("open", "right", "wrong")})
+    logins = {
+        "right": {"username": "flower", "password": ODD},
+        "wrong": {"username": "flower", "password": "x"},
+    }
+    answers = health_look.urls(wanted, 5, logins)
     server.shutdown()
     server.server_close()
     gone = health_look.urls({"gone": f"{url}/200"}, 5)
     assert answers["well"] == {"status": 200, "body": {"a": 1}}
     assert answers["moved"]["status"] == 302
+    assert [answers[name]["status"] for name in ("open", "right", "wrong")] == [401, 200, 401]
     assert answers["broken"] == {"status": 503, "body": None}
     assert "refused" in gone["gone"]["error"]
 

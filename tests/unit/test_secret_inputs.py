@@ -23,14 +23,12 @@ GOOD = "-Zk3 vQ8\"s'L$w%0pXb{{7nRt\\2yé"
 
 def problems_of(**given: Any) -> list[str]:
     problems = Problems(["one"])
-    check_secret_inputs(
-        {"known_variables": known_variables(), "hosts": {"one": {"given": given}}}, problems
-    )
+    check_secret_inputs({"known_variables": known_variables(), "hosts": {"one": {"given": given}}}, problems)
     return problems.sentences()
 
 
 def secret_options(
-    options: Mapping[str, Any], path: tuple[str, ...] = (), secret: bool = False
+    options: Mapping[str, Any], path: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
     """Where the specs say `no_log`: paths whose entries are names, and [] for any entry of a list."""
     for name, option in options.items():
@@ -47,11 +45,7 @@ def put(path: tuple[str, ...], value: Any) -> Any:
     return value
 
 
-ALL = [
-    (path, option)
-    for path, option in secret_options(known_variables())
-    if path[0] not in SECRETS
-]
+ALL = [(path, option) for path, option in secret_options(known_variables()) if path[0] not in SECRETS]
 
 
 @pytest.mark.parametrize(("path", "option"), ALL, ids=[".".join(path) for path, _ in ALL])
@@ -95,16 +89,31 @@ def test_the_specs_call_secret_what_is_named_or_described_so() -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"postgres_metastore_backup_passphrase": " Zk3vQ8sLw0pXb7nRt2yU"}, "begins or ends with white space"),
+        (
+            {"postgres_metastore_backup_passphrase": " Zk3vQ8sLw0pXb7nRt2yU"},
+            "begins or ends with white space",
+        ),
         ({"postgres_metastore_backup_passphrase": "Zk3vQ8sLw0\npXb7nRt2yU"}, "holds a line break"),
         ({"certificates_ca_passphrase": "changeme"}, "is a placeholder"),
         ({"health_airflow_password": "{{ vault_password }}"}, "is a template that was not rendered"),
-        ({"airflow_users": [{"password": GOOD}, {"password": "$ANSIBLE_VAULT;1.1;AES256\n61"}]}, "users[1].pass"),
-        ({"airflow_connections": {"db": {"extra": {"api_token": "`pwgen 9`"}}}}, "db.extra.api_token is a shell"),
+        (
+            {"airflow_users": [{"password": GOOD}, {"password": "$ANSIBLE_VAULT;1.1;AES256\n61"}]},
+            "users[1].pass",
+        ),
+        (
+            {"airflow_connections": {"db": {"extra": {"api_token": "`pwgen 9`"}}}},
+            "db.extra.api_token is a shell",
+        ),
         ({"airflow_variables": {"greeting": "$ANSIBLE_VAULT;1.1;AES256\n61"}}, "is still encrypted text"),
-        ({"airflow_broker_url": "redis://:%24%28cat%20pw%29@host"}, "airflow_broker_url is a shell expression"),
+        (
+            {"airflow_broker_url": "redis://:%24%28cat%20pw%29@host"},
+            "airflow_broker_url is a shell expression",
+        ),
         ({"airflow_dag_bundles": [{"ssh_key": "$(cat key)"}]}, "airflow_dag_bundles[0].ssh_key is a shell"),
-        ({"airflow_remote_logs": {"secret_key": "CHANGE_ME"}}, "airflow_remote_logs.secret_key is a placeholder"),
+        (
+            {"airflow_remote_logs": {"secret_key": "CHANGE_ME"}},
+            "airflow_remote_logs.secret_key is a placeholder",
+        ),
         ({"flower_user": "a,b"}, "flower_user is empty, or holds a colon, a comma"),
         ({"flower_user": "jürgen"}, "flower_user is empty"),
     ],

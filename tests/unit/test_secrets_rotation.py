@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import yaml
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.secrets import secret_problem
@@ -95,3 +97,12 @@ def test_a_second_rotation_begins_after_the_first() -> None:
         text, names = stepped(text, step, NAMES[:1])
     assert names == NAMES[:1]
     assert text.count(IN_ROTATION) == 1
+
+
+def test_an_old_value_of_any_characters_is_kept_as_it_is() -> None:
+    old = "-a \"b' c\\d %e {{j é漢🔑 #x: y"
+    text = "flower_password: " + json.dumps(old, ensure_ascii=False) + "\n"
+    announced, _ = stepped(text, "announce", ["flower_password"])
+    used, _ = stepped(announced, "use", [])
+    assert yaml.safe_load(used)[IN_ROTATION] == {"flower_password": {"previous": old}}
+    old.encode()

@@ -158,11 +158,28 @@ def ask(url: str, timeout: float, **options: Any) -> dict[str, Any]:
     return {"status": status, "body": body}
 
 
-def urls(wanted: Mapping[str, str], timeout: float) -> dict[str, Any]:
+def urls(
+    wanted: Mapping[str, str], timeout: float, logins: Mapping[str, Mapping[str, str]] | None = None
+) -> dict[str, Any]:
+    """logins: {name of a URL: {username, password}} of those that ask for one."""
     if not wanted:
         return {}
+
+    def answer(name: str) -> dict[str, Any]:
+        login = (logins or {}).get(name)
+        options = (
+            {
+                "url_username": login["username"],
+                "url_password": login["password"],
+                "force_basic_auth": True,
+            }
+            if login
+            else {}
+        )
+        return ask(wanted[name], timeout, **options)
+
     with ThreadPoolExecutor(len(wanted)) as pool:
-        return dict(zip(wanted, pool.map(lambda url: ask(url, timeout), wanted.values())))
+        return dict(zip(wanted, pool.map(answer, wanted)))
 
 
 # --- HAProxy
@@ -505,7 +522,7 @@ def look(request: Mapping[str, Any], timeout: float) -> dict[str, Any]:
     wanted: dict[str, Callable[[], Any]] = {
         "host": host,
         "systemd": lambda: units(request["units"], timeout),
-        "urls": lambda: urls(request["urls"], timeout),
+        "urls": lambda: urls(request["urls"], timeout, request.get("logins")),
         "certificates": lambda: certificates(request["certificates"], timeout),
         "disks": lambda: disks(request["disks"]),
     }

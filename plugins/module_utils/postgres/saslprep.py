@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""SASLprep (RFC 4013), as PostgreSQL's server and libpq prepare a password for SCRAM (src/common/saslprep.c)."""
+"""SASLprep (RFC 4013), as PostgreSQL and libpq prepare a password for SCRAM (src/common/saslprep.c)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PROHIBITED = (
 
 
 def saslprep(password: str) -> str:
-    """The password as it is hashed. One that the standard does not allow is taken as it is, as PostgreSQL does."""
+    """The password as it is hashed. One that the standard prohibits is taken as it is."""
     if password.isascii():
         return password
     mapped = "".join(

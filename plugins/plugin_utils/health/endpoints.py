@@ -139,11 +139,14 @@ def judge_flower(scene: Scene) -> None:
             if cause:
                 scene.report.unknown("flower", "", cause.because, host=host, part=part["name"])
                 continue
+            refused = answer.get("status") == 401
             scene.report.problem(
                 "flower",
-                "runs and does not answer",
+                "refuses flower_user with flower_password" if refused else "runs and does not answer",
                 str(answer.get("error") or f"it answers {answer['status']}"),
-                "`journalctl -u flower -n 50`, then `systemctl restart flower`",
+                "`site.yml` with the password that it is to have"
+                if refused
+                else "`journalctl -u flower -n 50`, then `systemctl restart flower`",
                 host=host,
                 part=part["name"],
             )

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is wrong with secrets other than the ten that `secrets` knows: whatever an argument spec calls `no_log`.
+"""What is wrong with secrets other than the ten of `secrets`: whatever an argument spec calls `no_log`.
 
 A shell expression or a template that stands where a secret should is public, and whoever wrote it believes it
 is a secret. The cluster's description is that of `preflight`.
@@ -22,12 +22,12 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.secre
     unrendered_problem,
 )
 
-# Names of what Airflow masks in its logs: airflow.sdk.execution_time.secrets_masker, DEFAULT_SENSITIVE_FIELDS.
+# Names of what Airflow masks in its logs (DEFAULT_SENSITIVE_FIELDS of its secrets_masker), and of keys.
 SENSITIVE = re.compile(
     "access_token|api_?key|authorization|passphrase|passwd|password|private_key|secret|token|access_key|auth_key",
     re.IGNORECASE,
 )
-# Dictionaries of names that the user chooses, where not all is secret: Airflow's variables may hold templates.
+# Of entries that are not secret by their names: Airflow's variables may hold templates.
 ENCRYPTED = "is still encrypted text of ansible-vault"
 
 

@@ -83,7 +83,7 @@ def new_secret(name: str) -> str:
             if fernet
             else secrets.token_urlsafe(32)
         )
-        # A command takes what begins with a dash for an option, and a double click selects from letter to letter.
+        # A command takes a dash at the beginning for an option; a double click stops at one.
         if value[0].isalnum() and value.rstrip("=")[-1].isalnum():
             return value
 
@@ -112,7 +112,7 @@ def secret_problem(name: str, value: Any) -> str:
 
 
 def unrendered_problem(value: str) -> str:
-    """Whether a text stands for a secret that somebody was to put in its place: as it is, everybody knows it."""
+    """Whether a text stands where a secret was to be put: everybody knows it."""
     if "$ANSIBLE_VAULT" in value or value.startswith("!vault"):
         return "is still encrypted text of ansible-vault"
     if TEMPLATE.search(value):

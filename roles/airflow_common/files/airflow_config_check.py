@@ -78,7 +78,10 @@ def main(release: str, file: str) -> int:
         config.read_string(Path(file).read_text(encoding="utf-8"))
     except configparser.Error as error:
         # What it says quotes the line, which may hold a password.
-        print(f"airflow_config: airflow.cfg cannot be read ({type(error).__name__}): correct it", file=sys.stderr)
+        print(
+            f"airflow_config: airflow.cfg cannot be read ({type(error).__name__}): correct it",
+            file=sys.stderr,
+        )
         return 1
     wrong = complaints(config, known_options(airflow))
     for words in wrong:

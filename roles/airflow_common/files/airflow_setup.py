@@ -45,8 +45,8 @@ def command(step: str) -> list[str]:
     if step == "migrate":
         return ["db", "migrate"]
     if step == "user":
-        # Airflow's log of commands leaves out what follows --password. As one word each: by itself, a value that
-        # begins with a dash is taken for an option.
+        # Airflow's log of commands leaves out what follows --password. One argument each: by itself, a value
+        # that begins with a dash is taken for an option.
         return [
             "users", "create", "--role=Admin", "--firstname=Airflow", "--lastname=Administrator",
             f"--username={os.environ['AIRFLOWOPS_USER']}", f"--email={os.environ['AIRFLOWOPS_EMAIL']}",
