@@ -65,6 +65,18 @@ def redis_endpoint(member: Mapping[str, Any]) -> dict[str, Any]:
     return {"host": str(member["host"]), "port": int(member["port"])}
 
 
+def redis_masters_alone(info: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """[{host, port}] of the masters that answer and of which no replica does, by what `redis_cluster_info` returned."""
+    silent = [redis_endpoint(node) for node in info.get("unreachable_nodes", [])]
+    members = [member for member in info.get("topology", []) if redis_endpoint(member) not in silent]
+    followed = {member["master_id"] for member in members if member["role"] == "replica"}
+    return [
+        redis_endpoint(member)
+        for member in members
+        if member["role"] == "master" and member["slots"] and member["id"] not in followed
+    ]
+
+
 def queue_hosts(
     hosts: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]], default_workers: Sequence[dict]
 ) -> dict[str, list[str]]:
@@ -202,6 +214,7 @@ class FilterModule:
                 host_addresses,
                 redis_nodes,
                 redis_endpoint,
+                redis_masters_alone,
                 queue_hosts,
                 ip_address,
                 path_digest,
