@@ -28,6 +28,7 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.object_store im
 )
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.auth import AUTH_TYPES
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.secrets_backends import backend_secrets
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.shared_inputs import value_of_others
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.unit_environment import (
     early_environment,
     late_environment,
@@ -224,6 +225,7 @@ class FilterModule:
                 systemd_quote,
                 service_units,
                 unit_list,
+                value_of_others,
                 environment_file,
                 url_quote,
                 jwks,

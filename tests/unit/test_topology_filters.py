@@ -17,6 +17,7 @@ import pytest
 import yaml
 from ansible.errors import AnsibleFilterError
 from ansible_collections.airflowops.cluster.plugins.filter import topology
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.shared_inputs import shared_defaults
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -61,6 +62,25 @@ def test_a_host_counts_for_a_queue_once_for_each_worker() -> None:
         "q1": ["b", "b"],
         "q2": ["b", "a"],
     }
+
+
+def test_what_one_host_was_given_says_nothing_of_the_others() -> None:
+    ports = [7000, 7001]
+    assert topology.value_of_others([7000, 7001, 7002], "redis_cluster_ports", HOSTVARS["a"]) == ports
+    assert topology.value_of_others(HOSTVARS["b"]["airflow_workers"], "airflow_workers", HOSTVARS["b"]) == [
+        {"name": "default", "queues": ["default"], "concurrency": 8}
+    ]
+
+
+def test_what_no_host_was_given_is_of_the_play_and_counts_for_all() -> None:
+    assert topology.value_of_others([7100], "redis_cluster_ports", HOSTVARS["b"]) == [7100]
+
+
+def test_all_values_of_others_have_a_default_that_needs_no_host() -> None:
+    """Ports and workers in the role's defaults; a template among them would be handed on as it stands."""
+    variables = yaml.safe_load((FILTERS.parents[1] / "roles/topology/vars/main.yml").read_text())
+    for name in variables["__topology_of_others"]:
+        assert "{{" not in json.dumps(shared_defaults()[name]), name
 
 
 @pytest.mark.parametrize("address", ["192.0.2.7", "2001:db8::7"])
