@@ -160,4 +160,12 @@ class ActionModule(ActionBase):
         beside = path.with_name(f".{path.name}.new")
         with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
         beside.replace(path)
+        # With the folder, so that a power cut leaves the old file or the new one, never an empty one.
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

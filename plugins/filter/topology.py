@@ -67,7 +67,7 @@ def redis_endpoint(member: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def redis_masters_alone(info: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """[{host, port}] of the masters that answer and of which no replica does, by what `redis_cluster_info` returned."""
+    """[{host, port}] of the masters that answer and of which no replica does, by `redis_cluster_info`."""
     silent = [redis_endpoint(node) for node in info.get("unreachable_nodes", [])]
     members = [member for member in info.get("topology", []) if redis_endpoint(member) not in silent]
     followed = {member["master_id"] for member in members if member["role"] == "replica"}

@@ -49,7 +49,11 @@ options:
       - Celery's C(broker_transport_options). C(global_keyprefix) has to be the one that the workers use,
         else none of them answers.
       - C(socket_connect_timeout) and C(socket_timeout) are 5 seconds unless given here.
-      - Its values are shown in verbose output; passwords belong in O(broker_url).
+      - Its values are shown in verbose output; passwords belong in O(broker_url) or O(broker_secret_options).
+    type: dict
+    default: {}
+  broker_secret_options:
+    description: More of them, which no output shows, such as C(sentinel_kwargs) with a password.
     type: dict
     default: {}
   celery_python:
@@ -147,6 +151,7 @@ def main() -> None:
             "timeout": {"type": "float", "default": 10},
             "broker_url": {"type": "str", "required": True, "no_log": True},
             "broker_transport_options": {"type": "dict", "default": {}},
+            "broker_secret_options": {"type": "dict", "default": {}, "no_log": True},
             "celery_python": {"type": "path", "default": "/opt/airflow/current/bin/python"},
             "expected": {"type": "dict", "default": {}},
         },
@@ -161,7 +166,7 @@ def main() -> None:
         answer = ask_celery(
             params["celery_python"],
             params["broker_url"],
-            params["broker_transport_options"],
+            {**params["broker_transport_options"], **params["broker_secret_options"]},
             demand,
             params["timeout"],
         )

@@ -49,6 +49,10 @@ options:
     description: Celery's transport options.
     type: dict
     default: {}
+  broker_secret_options:
+    description: More of them, which no output shows, such as C(sentinel_kwargs) with a password.
+    type: dict
+    default: {}
   celery_python:
     description: An interpreter on the host that has Celery.
     type: path
@@ -135,6 +139,7 @@ def main() -> None:
             "allow_unserved": {"type": "bool", "default": False},
             "broker_url": {"type": "str", "required": True, "no_log": True},
             "broker_transport_options": {"type": "dict", "default": {}},
+            "broker_secret_options": {"type": "dict", "default": {}, "no_log": True},
             "celery_python": {"type": "path", "default": "/opt/airflow/current/bin/python"},
         },
         supports_check_mode=True,
@@ -142,7 +147,8 @@ def main() -> None:
     params = module.params
     if params["timeout"] <= 0:
         module.fail_json(msg="timeout must be more than 0 seconds")
-    celery = (params["celery_python"], params["broker_url"], params["broker_transport_options"])
+    options = {**params["broker_transport_options"], **params["broker_secret_options"]}
+    celery = (params["celery_python"], params["broker_url"], options)
     result: dict = {"changed": False}
     try:
         workers, silent = roll_call(celery, params["running"])

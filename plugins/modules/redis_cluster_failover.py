@@ -71,6 +71,10 @@ options:
         description: As C(broker_transport_options) of Celery.
         type: dict
         default: {}
+      broker_secret_options:
+        description: More of them, which no output shows, such as C(sentinel_kwargs) with a password.
+        type: dict
+        default: {}
       celery_python:
         description: Interpreter that has Celery, on the host on which the module runs.
         type: path
@@ -216,7 +220,7 @@ def hand_over(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
                 pause = WorkerPause(
                     workers["celery_python"],
                     workers["broker_url"],
-                    workers["broker_transport_options"],
+                    {**workers["broker_transport_options"], **workers["broker_secret_options"]},
                     workers["drain_timeout"],
                     lambda: operation.end_waits(step.master),
                 )
@@ -252,6 +256,7 @@ def main() -> None:
             "key": {"type": "str", "required": True, "no_log": False},  # The name of a key is no secret.
             "broker_url": {"type": "str", "required": True, "no_log": True},
             "broker_transport_options": {"type": "dict", "default": {}},
+            "broker_secret_options": {"type": "dict", "default": {}, "no_log": True},
             "celery_python": {"type": "path", "default": "/opt/airflow/current/bin/python"},
             "drain_timeout": {"type": "float", "default": 10},
         },

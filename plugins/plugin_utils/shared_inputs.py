@@ -23,8 +23,8 @@ def shared_defaults() -> dict[str, Any]:
 def value_of_others(value: Any, name: str, own: Mapping[str, Any]) -> Any:
     """What counts for hosts that have no value of their own for an input.
 
-    value: what the calling host works with. own: the variables that the inventory or the command line gives it.
-    Where it has a value of its own, that says nothing of other hosts: theirs is the role's default. Else it works
+    value: what the calling host works with. own: the variables that the inventory or the command line gives
+    it. A value of its own says nothing of other hosts: theirs is the role's default. Without one it works
     with that default, or with a variable of the play, which is the same everywhere.
     """
     return shared_defaults()[name] if name in own and name in shared_defaults() else value

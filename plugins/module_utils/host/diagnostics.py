@@ -26,10 +26,10 @@ SECRET_NAME = re.compile(
 ALL_SECRET = ("airflow_environment", "airflow_variables")
 SHORTEST_OF_THOSE = 8
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-# 2026-11-28 05:40:12 of PostgreSQL and pgBackRest; 2026/11/28 05:40:12 of nginx' errors; its requests have
-# [28/Nov/2026:05:40:12 +0000].
 # Seconds that a command may take.
 COMMAND_SECONDS = 60
+# 2026-11-28 05:40:12 of PostgreSQL and pgBackRest; 2026/11/28 05:40:12 of nginx' errors; its requests have
+# [28/Nov/2026:05:40:12 +0000].
 DASHED = re.compile(rb"^\W{0,2}(\d{4})[-/](\d\d)[-/](\d\d)[T ](\d\d):(\d\d):(\d\d)")
 BY_NGINX = re.compile(rb"\[(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)\]")
 # What has the form of a secret, whosever it is.
