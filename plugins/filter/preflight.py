@@ -71,6 +71,13 @@ def known_variables(roles: Path = ROLES) -> dict[str, dict[str, Any]]:
     return known
 
 
+@lru_cache(maxsize=None)
+def shared_inputs(roles: Path = ROLES) -> tuple[str, ...]:
+    """The inputs of the role topology, which tasks of all roles use, and so do those of preflight."""
+    specs = yaml_load((roles / "topology/meta/argument_specs.yml").read_text(encoding="utf-8"))
+    return tuple(specs["argument_specs"]["inputs"]["options"])
+
+
 def unknown_variables(names: Iterable[str]) -> list[str]:
     """Which of the names begin like a variable of this collection, but are none."""
     return names_of_variables.unknown_variables(names, known_variables())
@@ -207,9 +214,9 @@ def inventory_problems(
 
 
 def template_problems(hostvars: Mapping[str, Any], hosts: Iterable[str]) -> list[str]:
-    """Values of the hosts that refer to what is undefined, one sentence each."""
+    """Values of the shared inputs that refer to what is undefined, one sentence each."""
     hosts = [host for host in hosts if host in hostvars]
-    entries = {host: {"given": given_values(hostvars[host], known_variables())} for host in hosts}
+    entries = {host: {"given": given_values(hostvars[host], shared_inputs())} for host in hosts}
     problems = Problems(hosts)
     check_templates({"known_variables": known_variables(), "hosts": entries}, problems)
     return problems.sentences()

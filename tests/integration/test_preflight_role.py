@@ -193,12 +193,12 @@ def test_inputs_of_a_wrong_type_are_told_in_the_same_message(lab: Lab) -> None:
     }
     lab.groups["nginx_lb"]["vars"] = {"nginx_lb_http_port": "http"}
     lab.groups["airflow_master"]["vars"] = {
-        "airflow_config": {"parallelism": "{{ 64 }}", "core": "{{ known_to_the_role_alone }}"},
+        "airflow_config": {"parallelism": "{{ 64 }}", "core": "{{ __known_to_the_role_alone }}"},
         "airflow_version": 3.1,
         "airflow_base_url": "{{ ['http://', inventory_hostname] | join }}",
         # What refers to something that only a task of the role knows is left alone.
-        "airflow_dags_path": "{{ known_to_the_role_alone }}/dags",
-        "airflow_environment": {"A": "{{ known_to_the_role_alone }}"},
+        "airflow_dags_path": "{{ __known_to_the_role_alone }}/dags",
+        "airflow_environment": {"A": "{{ __known_to_the_role_alone }}"},
     }
     lab.write()
     found = problems_in(lab.play("-e", "postgres_metastore_hba_extra=text").stdout)

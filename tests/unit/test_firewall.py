@@ -364,7 +364,9 @@ def test_good_input_is_none() -> None:
     assert problems(**beside, probe={**FROM_HERE, "firewalls": ["ufw", "airflowops"]}) == []
     assert problems(**beside) == []
     # Without our firewall another one is nobody's business.
-    assert problems(firewall_backend="none", firewall_clients=["x"], probe={"firewalls": ["ufw"]}) == []
+    assert (
+        problems(firewall_backend="none", firewall_clients=["10.0.0.0/8"], probe={"firewalls": ["ufw"]}) == []
+    )
 
 
 # --- Tables, as nft prints them
