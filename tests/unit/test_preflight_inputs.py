@@ -34,7 +34,9 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.input
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.secrets import SECRETS
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.templates import NotEvaluated
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.variables import unknown_variables
-from test_preflight import Cluster, single_node
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from test_preflight import ANYTHING, Cluster, single_node
 
 CHECKOUT = Path(__file__).parents[2]
 SPECS = adapter.known_variables()
@@ -179,6 +181,36 @@ def test_no_sentence_shows_what_must_not_be_logged(name: str) -> None:
     kinds: dict[str, Any] = {"str": "Kq81z\nPlm7", "dict": {"Kq81z-name": entry}}
     value = kinds[SPECS[name]["type"]]
     assert not any("Plm7" in sentence for sentence in find_problems(cluster_with(**{name: value})))
+
+
+@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@given(st.dictionaries(st.sampled_from(sorted(INPUTS)), ANYTHING, max_size=4))
+def test_no_value_of_an_input_makes_the_check_itself_fail(given: dict[str, Any]) -> None:
+    cluster = single_node()
+    cluster["known_variables"] = SPECS
+    cluster["hosts"][HOST]["given"] = given
+    assert all(isinstance(problem, str) for problem in find_problems(cluster))
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("airflow_pools", ["name", "slots", "include_deferred"]),
+        ("airflow_users", ["username", "password", "email", "roles", "first_name"]),
+        (
+            "postgres_metastore_backup_s3",
+            ["bucket", "endpoint", "region", "key", "key_secret", "uri_style", "path"],
+        ),
+    ],
+)
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_no_entry_makes_the_check_itself_fail(name: str, fields: list[str], data: st.DataObject) -> None:
+    entry = st.fixed_dictionaries({}, optional={field: ANYTHING for field in fields})
+    value = data.draw(entry if SPECS[name]["type"] == "dict" else st.lists(entry, max_size=2))
+    check = INPUTS[name]
+    assert callable(check)
+    assert isinstance(check(value), str)
 
 
 # --- Right values
@@ -440,7 +472,8 @@ def with_metastore(revision: str, in_use: str = "", change: str = "") -> list[st
 @pytest.mark.parametrize(
     ("revision", "says"),
     [
-        ("5f2621c13b39", "a version that Airflow 3.3.2 does not know (revision 5f2621c13b39)"),
+        ("0123456789ab", "a version that Airflow 3.3.2 does not know (revision 0123456789ab)"),
+        ("5f2621c13b39", "Airflow 2.10.3 or a version near it"),
         ("29ce7909c52b", "Airflow 3.0.0 or a version near it"),
     ],
 )
