@@ -19,7 +19,7 @@ import pytest
 from ansible_collections.airflowops.cluster.plugins.filter.postgres import scram_verifier, sql_quote
 from ansible_collections.airflowops.cluster.plugins.filter.topology import url_quote
 from ansible_collections.airflowops.cluster.plugins.module_utils.postgres.login import LoginError, login
-from odd_passwords import PASSWORDS, SPECIAL
+from odd_passwords import BASE, PASSWORDS, SPECIAL
 from redis_servers import free_port
 from test_airflow_dag_run import airflow_python
 
@@ -184,7 +184,9 @@ def test_any_password_logs_in_by_our_verifier_and_by_postgresqls_own(server: Ser
     special = {password for password in PASSWORDS if password in SPECIAL or not password.isascii()}
     statements = ["SET password_encryption = 'scram-sha-256'", "CREATE ROLE odd"]
     urls, special_urls = [], []
-    for number, password in enumerate(PASSWORDS):
+    # Elsewhere than at the beginning a character of ASCII means nothing to either.
+    some = [password for password in PASSWORDS if password in special or password.endswith(BASE)]
+    for number, password in enumerate(some):
         kinds = {"ours": scram_verifier(password, f"ours{number}")}
         if password in special:
             kinds["own"] = password
