@@ -23,6 +23,9 @@ def only_on_a_fresh_lab(keep: bool) -> None:
 def test_molecule_creates_the_hosts(lab: Lab) -> None:
     lab.molecule("destroy")
     lab.molecule("create")
+    # More of them than the machine's limit allows would die while they boot, without a word of the reason.
+    limit = Path("/proc/sys/fs/inotify/max_user_instances").read_text()
+    assert int(limit) >= 128 + 10 * len(lab.hosts)
     for host in lab.hosts:
         assert lab.host(host).run("systemctl is-system-running --wait").stdout.strip() == "running"
 
