@@ -88,6 +88,26 @@ options:
         description: Whether to keep a copy, dated, of a file whose content is replaced.
         type: bool
         default: false
+      part:
+        description: The part it belongs to, where that is not O(part).
+        type: str
+  part:
+    description:
+      - The part that the files belong to. What they held before is kept where O(keep_previous) asks for it,
+        until M(airflowops.cluster.previous_files) puts it back or drops it.
+      - Concerns files with O(files[].content), O(files[].secret_content) and O(files[].absent).
+    type: str
+  keep_previous:
+    description:
+      - Whether to keep what the files of O(part) held before, meant for C(module_defaults) of a play.
+      - Nothing is kept on a host on which no run has ended well yet.
+      - Without it, what was kept of a file that is written now is dropped.
+    type: bool
+    default: false
+  previous_directory:
+    description: Where to keep it.
+    type: path
+    default: /var/lib/airflowops/previous
 attributes:
   check_mode:
     description: Tells what would change. Contents are not validated.
@@ -136,6 +156,10 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.text.converters import to_bytes, to_text
+from ansible_collections.airflowops.cluster.plugins.module_utils.host.previous import (
+    DIRECTORY,
+    PreviousFiles,
+)
 from ansible_collections.airflowops.cluster.plugins.module_utils.unlogged_module import QuietModule
 
 BEGIN = "# BEGIN airflowops.cluster"
@@ -233,10 +257,10 @@ def make_link(module: AnsibleModule, entry: dict) -> bool:
     return True
 
 
-def opens_to(module: AnsibleModule, entry: dict, content: bytes) -> bool:
-    """Whether the sealed file holds that."""
-    path = entry["path"]
-    rc, out, _ = module.run_command(["systemd-creds", "decrypt", f"--name={Path(path).name}", path, "-"])
+def opens_to(module: AnsibleModule, entry: dict, content: bytes, path: str = "") -> bool:
+    """Whether the sealed file, or its copy at `path`, holds that."""
+    path, name = path or entry["path"], Path(entry["path"]).name
+    rc, out, _ = module.run_command(["systemd-creds", "decrypt", f"--name={name}", path, "-"])
     return rc == 0 and to_bytes(out) == content
 
 
@@ -249,13 +273,50 @@ def sealed(module: AnsibleModule, entry: dict, content: bytes) -> bytes:
     return to_bytes(out)
 
 
-def remove(module: AnsibleModule, entry: dict) -> bool:
+def remove(module: AnsibleModule, entry: dict, previous: PreviousFiles) -> bool:
     path = Path(entry["path"])
     if path.is_dir() or not os.path.lexists(path):
         return False
-    if not module.check_mode:
+    if not module.check_mode and not returned(module, entry, None, previous):
+        keep(module, entry, previous)
         path.unlink()
     return True
+
+
+def part_of(module: AnsibleModule, entry: dict) -> str:
+    return entry["part"] or module.params["part"] or ""
+
+
+def keep(module: AnsibleModule, entry: dict, previous: PreviousFiles) -> None:
+    """Keeps what the file holds until what replaces it is proven."""
+    part = part_of(module, entry)
+    if entry["block"] is not None or not part:
+        return
+    if module.params["keep_previous"]:
+        previous.keep(entry["path"], part)
+    elif entry["path"] in previous.files:
+        previous.drop([entry["path"]])
+        previous.save()
+
+
+def returned(module: AnsibleModule, entry: dict, content: bytes | None, previous: PreviousFiles) -> bool:
+    """Puts the previous content back where that is the wanted one: what runs with it needs no restart."""
+    path = entry["path"]
+    if path not in previous.files or not module.params["keep_previous"]:
+        return False
+    copy = previous.copy_of(path)
+    if copy is None or content is None:
+        same = copy is None and content is None
+    elif entry["sealed"]:
+        same = opens_to(module, entry, content, str(copy))
+    else:
+        same = copy.read_bytes() == content
+    if same:
+        previous.put_back(path)
+        previous.save()
+        if content is not None:
+            attributes(module, entry, path)
+    return same
 
 
 def stage(module: AnsibleModule, entry: dict, content: bytes) -> str:
@@ -317,6 +378,8 @@ def run(module: AnsibleModule) -> dict:
         and not (entry["existing"] and not os.path.lexists(entry["path"]))
     ]
 
+    previous = PreviousFiles(module.params["previous_directory"])
+
     changed = [entry["path"] for entry in folders if make_directory(module, entry)]
     before = {entry["path"]: read(entry["path"]) for entry in files}
     after = {entry["path"]: wanted_content(entry, before[entry["path"]]) for entry in files}
@@ -324,20 +387,25 @@ def run(module: AnsibleModule) -> dict:
         entry for entry in files if differs(module, entry, before[entry["path"]], after[entry["path"]])
     ]
     if not module.check_mode:
+        to_put = [entry for entry in to_write if not returned(module, entry, after[entry["path"]], previous)]
         # Those that are validated last: what they name has to be in its place.
         for group in (
-            [entry for entry in to_write if not entry["validate"]],
-            [entry for entry in to_write if entry["validate"]],
+            [entry for entry in to_put if not entry["validate"]],
+            [entry for entry in to_put if entry["validate"]],
         ):
             for entry, staged in [(entry, stage(module, entry, after[entry["path"]])) for entry in group]:
+                keep(module, entry, previous)
                 put(module, entry, staged)
     changed += [entry["path"] for entry in to_write]
     changed += [
         entry["path"] for entry in files if entry not in to_write and attributes(module, entry, entry["path"])
     ]
     changed += [entry["path"] for entry in links if make_link(module, entry)]
-    changed += [entry["path"] for entry in entries if entry["absent"] and remove(module, entry)]
+    changed += [entry["path"] for entry in entries if entry["absent"] and remove(module, entry, previous)]
+    facts = module.params["keep_previous"] and module.params["part"] and not module.check_mode
     return {
+        # For the end of the run: whether this host has something to note.
+        **({"ansible_facts": {"airflowops_unsettled": True}} if facts and previous.unsettled else {}),
         "changed": bool(changed),
         "changed_paths": changed,
         "diff": [difference(entry, before[entry["path"]], after[entry["path"]]) for entry in to_write],
@@ -367,8 +435,12 @@ def main() -> None:
                     "mode": {"type": "str"},
                     "validate": {"type": "str"},
                     "backup": {"type": "bool", "default": False},
+                    "part": {"type": "str"},
                 },
             },
+            "part": {"type": "str"},
+            "keep_previous": {"type": "bool", "default": False},
+            "previous_directory": {"type": "path", "default": DIRECTORY},
         },
         supports_check_mode=True,
     )

@@ -140,11 +140,21 @@ def bring(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
             immutable: list[str] = []
             if to_set and not check_mode:
                 replies = connection.try_all(*(("CONFIG", "SET", *pair) for pair in to_set.items()))
-                for name, reply in zip(to_set, replies):
-                    if isinstance(reply, Exception):
-                        if name not in before or not any(text in str(reply) for text in IMMUTABLE):
-                            raise NodeRefused(f"{connection.address} does not accept {name}: {reply}")
-                        immutable.append(name)
+                refused = {
+                    name: str(reply) for name, reply in zip(to_set, replies) if isinstance(reply, Exception)
+                }
+                immutable = [
+                    name
+                    for name, reply in refused.items()
+                    if name in before and any(text in reply for text in IMMUTABLE)
+                ]
+                wrong = [name for name in refused if name not in immutable]
+                if wrong:
+                    # All or nothing: the file that these come from does not stay either.
+                    taken = [name for name in to_set if name not in refused]
+                    connection.try_all(*(("CONFIG", "SET", name, before[name]) for name in taken))
+                    reasons = "; ".join(f"{name}: {refused[name]}" for name in wrong)
+                    raise NodeRefused(f"{connection.address} does not accept {reasons}")
                 after = present_values(connection, list(to_set))
         finally:
             connection.close()

@@ -15,6 +15,9 @@ description:
   - Tells which running units were started before one of their files was last changed (RV(stale)), and
     restarts those on request. As this is read off the host, a run that was interrupted between writing a
     file and restarting the service is made good by the next one.
+  - A unit that is still on its way up with files older than those that are there now is restarted at once,
+    whatever O(restart) says, as it serves nobody.
+  - A file that M(airflowops.cluster.previous_files) has put back makes no unit stale that ran all along.
   - When a unit does not become ready, the error carries the end of its journal.
 author:
   - The airflowops.cluster maintainers (@airflowops)
@@ -109,61 +112,33 @@ units:
 """
 
 import os
-import time
-from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.airflowops.cluster.plugins.module_utils.host.previous import (
+    PreviousFiles,
+    changed_at,
+    note_units,
+)
 from ansible_collections.airflowops.cluster.plugins.module_utils.host.systemd import (
-    PROPERTIES,
     Unit,
+    hung_units,
     outdated,
-    parse_show,
     plan,
     stale_units,
     units_to_reload,
-    with_new_drop_ins,
-    with_triggered,
 )
-
-# A look costs some hundredths of a CPU second, which services on their way up need more.
-FIRST_POLL_SECONDS = 0.2
-LAST_POLL_SECONDS = 1.0
-POLL_GROWTH = 1.2
-GIVE_UP_AFTER_RESTARTS = 3
-JOURNAL_LINES = 40
-# The administrator's, and ours.
-DROP_INS = Path("/etc/systemd/system")
-
-
-class UnitsError(Exception):
-    """Units that cannot be brought up, or a systemctl that failed."""
-
-
-def systemctl(module: AnsibleModule, *arguments: str) -> str:
-    rc, out, err = module.run_command(["systemctl", "--no-pager", *arguments])
-    if rc != 0:
-        raise UnitsError(f"systemctl {' '.join(arguments)} failed: {(err or out).strip()}")
-    return out
-
-
-def show(module: AnsibleModule, names: list[str]) -> list[Unit]:
-    out = systemctl(module, "show", f"--property={','.join(PROPERTIES)}", "--", *names)
-    return parse_show(out, time.time() - time.monotonic())
-
-
-def observe(module: AnsibleModule, names: list[str]) -> list[Unit]:
-    units = show(module, names)
-    triggered = sorted({name for unit in units for name in unit.triggers})
-    if triggered:
-        units = with_triggered(units, show(module, triggered))
-    return with_new_drop_ins(
-        units, {name: sorted(map(str, DROP_INS.glob(f"{name}.d/*.conf"))) for name in names}
-    )
+from ansible_collections.airflowops.cluster.plugins.module_utils.host.units import (
+    UnitsError,
+    observe,
+    show,
+    take,
+    wait_until_active,
+)
 
 
 def last_change(paths: list[str]) -> float:
     """Latest change of the files that exist, in seconds since the epoch."""
-    return max((os.lstat(path).st_ctime for path in paths if os.path.lexists(path)), default=0.0)
+    return max((changed_at(path) for path in paths), default=0.0)
 
 
 def note_outdated(units: list[Unit]) -> None:
@@ -176,36 +151,16 @@ def note_outdated(units: list[Unit]) -> None:
             os.utime(max(unit.fragments, key=lambda path: last_change([path])))
 
 
-def journal(module: AnsibleModule, name: str) -> str:
-    return module.run_command(
-        ["journalctl", "--no-pager", "-o", "cat", "-n", str(JOURNAL_LINES), "-u", name]
-    )[1]
-
-
-def wait_until_active(module: AnsibleModule, names: list[str], timeout: int) -> list[Unit]:
-    deadline = time.monotonic() + timeout
-    pause = FIRST_POLL_SECONDS
-    before = {unit.name: unit.restarts for unit in observe(module, names)}
-    while True:
-        units = observe(module, names)
-        waiting = [unit for unit in units if not unit.ready]
-        if not waiting:
-            return units
-        lost = [
-            unit
-            for unit in waiting
-            if unit.lost or unit.restarts - before[unit.name] >= GIVE_UP_AFTER_RESTARTS
-        ]
-        if lost or time.monotonic() > deadline:
-            raise UnitsError(
-                "\n".join(
-                    f"{unit.name} is {unit.active_state} ({unit.sub_state}) and not ready. "
-                    f"The end of `journalctl -u {unit.name}`:\n{journal(module, unit.name)}"
-                    for unit in lost or waiting
-                )
-            )
-        time.sleep(pause)
-        pause = min(pause * POLL_GROWTH, LAST_POLL_SECONDS)
+def changes_by_unit(
+    units: list[Unit], files: dict[str, list[str]], previous: PreviousFiles
+) -> dict[str, float]:
+    """For each unit, the latest change of those files that counts for its process."""
+    return {
+        unit.name: max(
+            (previous.change_that_counts(path, unit.started_at) for path in files[unit.name]), default=0.0
+        )
+        for unit in units
+    }
 
 
 def run(module: AnsibleModule) -> dict:
@@ -213,22 +168,38 @@ def run(module: AnsibleModule) -> dict:
     names = list(wanted)
     if not module.check_mode:
         note_outdated(show(module, names))
+        note_units(
+            {
+                name: {
+                    "files": [*unit["files"], *unit["restart_files"]],
+                    "reload_files": unit["reload_files"],
+                }
+                for name, unit in wanted.items()
+            }
+        )
+    previous = PreviousFiles()
     units = observe(module, names)
-    stale = stale_units(
-        units, {unit.name: last_change([*wanted[unit.name]["files"], *unit.fragments]) for unit in units}
+    read_at_start = {unit.name: [*wanted[unit.name]["files"], *unit.fragments] for unit in units}
+    changes = changes_by_unit(units, read_at_start, previous)
+    stale = stale_units(units, changes)
+    to_reload = units_to_reload(
+        units,
+        changes_by_unit(units, {name: wanted[name]["reload_files"] for name in names}, previous),
     )
-    to_reload = units_to_reload(units, {name: last_change(wanted[name]["reload_files"]) for name in names})
-    at_once = stale_units(units, {name: last_change(wanted[name]["restart_files"]) for name in names})
+    at_once = stale_units(
+        units,
+        changes_by_unit(units, {name: wanted[name]["restart_files"] for name in names}, previous),
+    )
     stale = [name for name in stale if name not in at_once]
-    to_restart = [*at_once, *{"never": [], "stale": stale, "always": names}[module.params["restart"]]]
+    running = [unit.name for unit in units if unit.active]
+    to_restart = [
+        *at_once,
+        *hung_units(units, changes),
+        *{"never": [], "stale": stale, "always": running}[module.params["restart"]],
+    ]
     steps = plan(units, to_restart, to_reload)
     if not module.check_mode:
-        for step in steps:
-            if step.action == "start":
-                # One that failed too often would not be started again.
-                systemctl(module, "reset-failed", "--", *step.units)
-            no_block = ["--no-block"] if step.action in ("start", "restart") else []
-            systemctl(module, step.action, *no_block, *(["--", *step.units] if step.units else []))
+        take(module, steps)
         units = wait_until_active(module, names, module.params["timeout"])
     return {
         # Systemd reading its files again is no change of what runs.

@@ -256,3 +256,56 @@ def test_file_that_must_not_be(tmp_path: Path) -> None:
     assert write(*wish)["changed_paths"] == [str(file)]
     assert not file.exists() and folder.exists()
     assert write(*wish)["changed"] is False
+
+
+@pytest.fixture
+def settled(tmp_path: Path) -> dict[str, Any]:
+    """Options for a host on which a run has ended well."""
+    folder = tmp_path / "kept" / "previous"
+    folder.mkdir(parents=True)
+    (folder / "index.json").write_text('{"settled": true}')
+    return {"part": "example", "keep_previous": True, "previous_directory": str(folder)}
+
+
+def test_what_a_file_held_comes_back_when_it_is_wanted_again(tmp_path: Path, settled: dict[str, Any]) -> None:
+    good = {"path": str(tmp_path / "example.conf"), "content": "good\n"}
+    write(good, **settled)
+    changed_at = (tmp_path / "example.conf").stat().st_mtime_ns
+    # The first writing is proven, as at the end of a run.
+    index = Path(settled["previous_directory"]) / "index.json"
+    index.write_text('{"settled": true}')
+    assert "ansible_facts" not in write(good, **settled)
+    bad = write({**good, "content": "bad\n"}, **settled)
+    assert bad["ansible_facts"] == {"airflowops_unsettled": True}
+    assert json.loads(index.read_text())["files"][good["path"]]["part"] == "example"
+    again = write(good, **settled)
+    assert again["changed_paths"] == [good["path"]]
+    assert "ansible_facts" not in again
+    assert (tmp_path / "example.conf").read_text() == "good\n"
+    assert (tmp_path / "example.conf").stat().st_mtime_ns == changed_at
+    assert write(good, **settled)["changed"] is False
+
+
+def test_without_the_option_nothing_is_kept_and_what_was_kept_is_dropped(
+    tmp_path: Path, settled: dict[str, Any]
+) -> None:
+    file = {"path": str(tmp_path / "example.conf"), "content": "one\n"}
+    index = Path(settled["previous_directory"]) / "index.json"
+    write(file, **{**settled, "keep_previous": False})
+    assert "files" not in json.loads(index.read_text())
+    write({**file, "content": "two\n"}, **settled)
+    assert json.loads(index.read_text())["files"]
+    write({**file, "content": "three\n"}, **{**settled, "keep_previous": False})
+    assert json.loads(index.read_text())["files"] == {}
+    assert [path.name for path in index.parent.iterdir()] == ["index.json"]
+
+
+def test_a_file_that_is_not_wanted_any_more_is_kept_too(tmp_path: Path, settled: dict[str, Any]) -> None:
+    file = {"path": str(tmp_path / "example.conf"), "content": "one\n"}
+    write(file)
+    write({"path": file["path"], "absent": True}, **settled)
+    assert not (tmp_path / "example.conf").exists()
+    write(file, **settled)
+    index = json.loads((Path(settled["previous_directory"]) / "index.json").read_text())
+    assert index["files"] == {}
+    assert list(index["returned"]) == [file["path"]]

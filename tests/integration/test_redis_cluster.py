@@ -473,3 +473,13 @@ class TestSettings:
         result = run_module("redis_settings", nodes=[server.node], settings={"maxmemorry": "1gb"})
         assert result["failed"]
         assert f"{server.host}:{server.port} does not accept maxmemorry" in result["msg"]
+
+    def test_where_one_value_is_refused_none_of_them_stays(self, servers: Servers, flavor: str) -> None:
+        (server,) = servers.start(flavor_or_skip(flavor), ["127.0.0.1"])
+        wanted = {"maxmemory": "64mb", "maxmemory-policy": "no-such-policy", "hz": 20}
+        result = run_module("redis_settings", nodes=[server.node], settings=wanted)
+        assert "does not accept maxmemory-policy" in result["msg"]
+        foreseen = run_module(
+            "redis_settings", nodes=[server.node], settings={"maxmemory": 0, "hz": 10}, check=True
+        )
+        assert foreseen["changed"] is False

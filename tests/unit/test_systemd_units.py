@@ -12,6 +12,7 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.host.systemd im
     PROPERTIES,
     Step,
     Unit,
+    hung_units,
     outdated,
     parse_show,
     plan,
@@ -168,6 +169,15 @@ def test_active_ready_and_lost(state: str, job: int, active: bool, ready: bool, 
 def test_a_unit_is_stale_if_a_file_changed_after_its_process_had_started() -> None:
     assert stale_units([UNIT], {"a.service": 100.5}) == ["a.service"]
     assert stale_units([UNIT], {"a.service": 99.5}) == []
+
+
+def test_a_unit_that_hangs_with_older_files_is_restarted_and_one_on_its_way_up_is_not() -> None:
+    hanging = replace(UNIT, active_state="activating", sub_state="start-post", started_at=100.0)
+    assert hung_units([hanging], {"a.service": 200.0}) == ["a.service"]
+    assert hung_units([hanging], {"a.service": 50.0}) == []
+    assert hung_units([replace(hanging, active_state="active")], {"a.service": 200.0}) == []
+    assert steps(hanging, restart=["a.service"]) == ["restart a.service"]
+    assert steps(hanging) == []
 
 
 def test_a_reload_does_not_make_a_stale_unit_fresh() -> None:

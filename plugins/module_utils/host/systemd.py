@@ -149,6 +149,18 @@ def stale_units(units: list[Unit], changed_at: dict[str, float]) -> list[str]:
     return [unit.name for unit in units if unit.active and changed_at.get(unit.name, 0.0) > unit.started_at]
 
 
+def hung_units(units: list[Unit], changed_at: dict[str, float]) -> list[str]:
+    """Units on their way up with files older than those that are there now: they need not arrive.
+
+    changed_at: for each unit, the latest change of its files in seconds since the epoch.
+    """
+    return [
+        unit.name
+        for unit in units
+        if unit.active_state == "activating" and 0 < unit.started_at < changed_at.get(unit.name, 0.0)
+    ]
+
+
 def units_to_reload(units: list[Unit], changed_at: dict[str, float]) -> list[str]:
     """Active units one of whose reloadable files was changed after they had started or reloaded last.
 
@@ -158,15 +170,21 @@ def units_to_reload(units: list[Unit], changed_at: dict[str, float]) -> list[str
 
 
 def plan(units: list[Unit], restart: list[str], reload: list[str]) -> list[Step]:
-    """Steps after which every unit is enabled and active, with those named restarted or reloaded."""
+    """Steps after which every unit is enabled and active, with those named restarted or reloaded.
+
+    One on its way up is left to arrive, unless it is named.
+    """
     steps = []
     if any(unit.needs_reload or not unit.loaded for unit in units):
         steps.append(Step("daemon-reload", ()))
     wanted = {
         "enable": [unit.name for unit in units if not unit.enabled],
-        # A unit on its way up is left to arrive.
         "start": [unit.name for unit in units if not unit.active and unit.active_state != "activating"],
-        "restart": [unit.name for unit in units if unit.active and unit.name in restart],
+        "restart": [
+            unit.name
+            for unit in units
+            if unit.name in restart and (unit.active or unit.active_state == "activating")
+        ],
         "reload": [
             unit.name for unit in units if unit.active and unit.name in reload and unit.name not in restart
         ],
