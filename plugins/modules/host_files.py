@@ -402,10 +402,9 @@ def run(module: AnsibleModule) -> dict:
     ]
     changed += [entry["path"] for entry in links if make_link(module, entry)]
     changed += [entry["path"] for entry in entries if entry["absent"] and remove(module, entry, previous)]
-    facts = module.params["keep_previous"] and module.params["part"] and not module.check_mode
+    noted = module.params["keep_previous"] and module.params["part"] and not module.check_mode
     return {
-        # For the end of the run: whether this host has something to note.
-        **({"ansible_facts": {"airflowops_unsettled": True}} if facts and previous.unsettled else {}),
+        **({"ansible_facts": previous.facts} if noted and any(previous.facts.values()) else {}),
         "changed": bool(changed),
         "changed_paths": changed,
         "diff": [difference(entry, before[entry["path"]], after[entry["path"]]) for entry in to_write],

@@ -167,7 +167,7 @@ def main() -> None:
         result = act(module, previous, units, noted)
     except (UnitsError, OSError) as error:
         module.fail_json(msg=str(error))
-    module.exit_json(**result, ansible_facts={"airflowops_unsettled": previous.unsettled})
+    module.exit_json(**result, ansible_facts=previous.facts)
 
 
 if __name__ == "__main__":

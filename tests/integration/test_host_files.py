@@ -276,7 +276,7 @@ def test_what_a_file_held_comes_back_when_it_is_wanted_again(tmp_path: Path, set
     index.write_text('{"settled": true}')
     assert "ansible_facts" not in write(good, **settled)
     bad = write({**good, "content": "bad\n"}, **settled)
-    assert bad["ansible_facts"] == {"airflowops_unsettled": True}
+    assert bad["ansible_facts"] == {"airflowops_kept": True, "airflowops_unsettled": True}
     assert json.loads(index.read_text())["files"][good["path"]]["part"] == "example"
     again = write(good, **settled)
     assert again["changed_paths"] == [good["path"]]

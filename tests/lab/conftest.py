@@ -25,7 +25,7 @@ QUIET = [
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--topology", default="multi_node", help="multi_node, single_node or rough")
+    parser.addoption("--topology", default="multi_node", help="multi_node, single_node, small or rough")
     parser.addoption(
         "--keep", action="store_true", help="use the lab that is up, and leave it up (for work on the tests)"
     )

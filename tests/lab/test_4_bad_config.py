@@ -51,8 +51,10 @@ def serving(lab: Lab) -> dict[str, str]:
 
 
 def test_a_configuration_with_which_a_master_does_not_start_goes_back_on_all(
-    lab: Lab, serving: dict[str, str]
+    lab: Lab, serving: dict[str, str], pytestconfig: pytest.Config
 ) -> None:
+    if lab.topology == "multi_node" and not pytestconfig.getoption("--long"):
+        pytest.skip("takes minutes on ten hosts: --long, or the topology small")
     first, *others = lab.group("airflow_master")
     output = site(lab, NO_CERTIFICATE)
     text = one_line(output)
@@ -70,3 +72,33 @@ def test_a_configuration_with_which_a_master_does_not_start_goes_back_on_all(
         assert state(lab, host) == serving[host]
     assert run_dag(lab, "hello_world2")["state"] == "success"
     assert changed(lab.playbook("site.yml")) == 0
+
+
+@pytest.mark.topology("single_node")
+def test_what_redis_refuses_while_it_runs_does_not_stay_in_its_file(lab: Lab) -> None:
+    (host,) = lab.group("redis_cluster")
+    before = starts(lab, host, "redis-cluster@7000")
+    output = site(
+        lab, {"redis_cluster_config": {"loadmodule": "/no/such/module.so"}}, "--tags", "redis_cluster"
+    )
+    assert "does not accept loadmodule" in one_line(output)
+    assert "/etc/redis-cluster/live.conf" in one_line(output).split("has its previous ")[1]
+    assert "loadmodule" not in lab.host(host).check_output("cat /etc/redis-cluster/*.conf")
+    assert starts(lab, host, "redis-cluster@7000") == before
+    assert kept(lab, host) == []
+
+
+@pytest.mark.topology("single_node")
+def test_postgresql_starts_again_with_what_it_had(lab: Lab) -> None:
+    (host,) = lab.group("postgres_metastore")
+    wrong = {"postgres_metastore_config": {"shared_preload_libraries": "no_such_library"}}
+    output = one_line(site(lab, wrong, "--tags", "postgres_metastore"))
+    assert "did not become healthy with what the inventory says for postgres_metastore" in output
+    assert "no_such_library" in output
+    assert "conf.d/airflow.conf again; start postgresql@" in output
+    assert "no_such_library" not in lab.host(host).check_output(
+        "cat /etc/postgresql/*/main/conf.d/airflow.conf"
+    )
+    assert lab.host(host).check_output("cd /; sudo -u postgres psql -tAc 'SELECT 1'") == "1"
+    assert kept(lab, host) == []
+    assert changed(lab.playbook("site.yml", "--tags", "postgres_metastore")) == 0

@@ -44,7 +44,7 @@ def test_a_file_comes_back_with_its_permissions_and_time_of_change(folder: str, 
     before = file.stat()
     write(folder, file, "bad\n")
     previous = PreviousFiles(folder)
-    assert previous.unsettled
+    assert previous.facts == {"airflowops_kept": True, "airflowops_unsettled": True}
     previous.put_back(str(file))
     previous.save()
     after = file.stat()
@@ -54,7 +54,7 @@ def test_a_file_comes_back_with_its_permissions_and_time_of_change(folder: str, 
         before.st_uid,
         before.st_mtime_ns,
     )
-    assert not PreviousFiles(folder).unsettled
+    assert not any(PreviousFiles(folder).facts.values())
     assert {path.name for path in Path(folder).iterdir()} == {"index.json"}
 
 
@@ -115,7 +115,7 @@ def test_nothing_is_kept_where_no_run_has_ended_well(tmp_path: Path, file: Path)
     folder = str(tmp_path / "previous")
     write(folder, file, "first\n")
     assert PreviousFiles(folder).files == {}
-    assert PreviousFiles(folder).unsettled
+    assert PreviousFiles(folder).facts == {"airflowops_kept": False, "airflowops_unsettled": True}
 
 
 def test_units_are_noted_once(folder: str) -> None:

@@ -69,9 +69,12 @@ class PreviousFiles:
         self.settled = bool(index.get("settled", False))
 
     @property
-    def unsettled(self) -> bool:
-        """Whether a run that ends well has something to note."""
-        return bool(self.files) or not self.settled
+    def facts(self) -> dict[str, bool]:
+        """For the rest of the run: whether something is kept, and whether the run's end has to be noted."""
+        return {
+            "airflowops_kept": bool(self.files),
+            "airflowops_unsettled": bool(self.files) or not self.settled,
+        }
 
     def save(self) -> None:
         make_directory(self.directory)
