@@ -178,10 +178,13 @@ FIRST_ALLOWED = {
 }
 DELEGATION_ALLOWED = {
     "localhost": "the controller",
+    "{{ inventory_hostname }}": "the host itself",
     "{{ __redis_cluster_mover }}": "one that answers, see hand_over.yml",
     "{{ airflow_common_offering }}": "a host of the run, or an excluded one that answered",
     "{{ postgres_metastore_admit_host }}": "an excluded one that answered; ignore_unreachable",
     "{{ __postgres_metastore_retired }}": "of a former host; ignore_unreachable",
+    "{{ __accept_host }}": "a host of the run that has written something",
+    "{{ __put_back_host }}": "a host of the run that has written something; ignore_unreachable",
     "{{ item }}": "of a loop, see below",
     "{{ item.item }}": "set_fact alone",
 }

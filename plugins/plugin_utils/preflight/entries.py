@@ -16,7 +16,6 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.kinds
     CONTROL,
     EMAIL,
     HOST_NAME,
-    VARIABLE_NAME,
     Check,
     number_of,
     one_line,
@@ -47,6 +46,7 @@ BROKER_SET_BY = {
     "global_keyprefix": "airflow_broker_prefix",
     "visibility_timeout": "airflow_visibility_timeout",
 }
+PROXY = re.compile(r"https?://[^\s/]+")
 HBA_TYPES = ("local", "host", "hostssl", "hostnossl", "hostgssenc", "hostnogssenc")
 HBA_METHODS = (
     *(
@@ -168,25 +168,16 @@ def connection_problem(name: str, entry: Mapping[str, Any]) -> str:
     return ""
 
 
-def variable_names(value: Any) -> str:
-    """Names of environment variables."""
-    for name, text in value.items() if isinstance(value, Mapping) else ():
-        if not isinstance(name, str) or not VARIABLE_NAME.fullmatch(name):
-            return f"has the name {shown(name)}: use letters, digits and _, and begin with a letter or _"
-        if isinstance(text, str) and "\0" in text:
-            return f"has {name} with a NUL character in its value: remove it"
-    return ""
-
-
 def package_environment(value: Any) -> str:
-    problem = variable_names(value)
-    for name, text in value.items() if isinstance(value, Mapping) and not problem else ():
-        if kind_of(text) and (not fits(text, "str") or one_line(text)):
+    """What is one line for the package tools; names and types are judged in `environment`."""
+    for name, text in value.items() if isinstance(value, Mapping) else ():
+        if not isinstance(name, str) or not fits(text, "str"):
+            continue
+        if one_line(text):
             return f"has {name}, whose value is no text on one line: write it as text, in quotes"
-        lower = name.lower()
-        if lower in ("http_proxy", "https_proxy") and text and not re.match(r"https?://[^\s/]+", str(text)):
+        if name.lower() in ("http_proxy", "https_proxy") and text and not PROXY.match(str(text)):
             return f"has {name} with no URL: write it as http://HOST:PORT"
-    return problem
+    return ""
 
 
 def celery_settings(value: Any) -> str:

@@ -22,7 +22,6 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.entri
     pools,
     s3_repository,
     users,
-    variable_names,
 )
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.kinds import (
     DAY,
@@ -46,7 +45,6 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.kinds
     port,
     private_key,
     seconds,
-    secret_line,
     web_url,
 )
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.server_settings import redis_memory
@@ -67,6 +65,7 @@ class Free(NamedTuple):
 TRUTH = Free("true or false, which its type says")
 CHOICE = Free("one of its choices, which the argument spec says")
 PASSWORD = Elsewhere("secrets.secret_problem")
+SECRET = Elsewhere("secret_inputs.check_secret_inputs")
 
 YEARS = 100 * 365
 GROUP = matching(r"[A-Za-z_][A-Za-z0-9_-]*", "name a group with letters, digits and _")
@@ -94,7 +93,7 @@ INPUTS: dict[str, Check | Elsewhere | Free] = {
     "airflow_dag_bundles": Elsewhere("bundles.check_bundles"),
     "airflow_dags_path": controller_path,
     "airflow_database_owner_url": optional(database_url),
-    "airflow_environment": variable_names,
+    "airflow_environment": Elsewhere("environment.check_environment"),
     "airflow_fernet_key": PASSWORD,
     "airflow_jwt_secret": PASSWORD,
     "airflow_lock_file": controller_path,
@@ -115,11 +114,13 @@ INPUTS: dict[str, Check | Elsewhere | Free] = {
     "airflow_worker_stop_timeout": seconds(),
     "airflow_worker_watchdog": number(0, DAY, "(seconds)"),
     "flower_password": PASSWORD,
-    "flower_user": matching(r"[A-Za-z0-9_.@+-]{1,64}", "use letters, digits and any of _ . @ + -"),
+    # Flower has USER:PASSWORD in one option, which Tornado splits at commas.
+    "flower_user": LOGIN,
     # --- certificates
     "certificates_ca_directory": controller_path,
-    "certificates_ca_passphrase": secret_line,
+    "certificates_ca_passphrase": SECRET,
     "certificates_days": number(3, YEARS, "(days)"),
+    "certificates_replace_ca": TRUTH,
     # --- etcd
     "etcd_client_port": port,
     "etcd_config": Elsewhere("server_settings.check_server_settings"),
@@ -133,7 +134,7 @@ INPUTS: dict[str, Check | Elsewhere | Free] = {
     "firewall_rollback_timeout": seconds(5, 3600),
     "firewall_ssh_sources": Elsewhere("firewall.check_firewall"),
     # --- health
-    "health_airflow_password": secret_line,
+    "health_airflow_password": SECRET,
     "health_airflow_user": optional(LOGIN),
     "health_backup_hours": number(1, YEARS * 24, "(hours)"),
     "health_backup_verified_days": number(0, YEARS, "(days)"),
@@ -223,7 +224,7 @@ INPUTS: dict[str, Check | Elsewhere | Free] = {
     "postgres_metastore_backup_full_calendar": calendar,
     "postgres_metastore_backup_host": Elsewhere("metastore.check_metastore"),
     "postgres_metastore_backup_incremental_calendar": calendar,
-    "postgres_metastore_backup_passphrase": secret_line,
+    "postgres_metastore_backup_passphrase": SECRET,
     "postgres_metastore_backup_retention_full": number(1, 9999),
     "postgres_metastore_backup_s3": s3_repository,
     "postgres_metastore_config": Elsewhere("server_settings.check_server_settings"),
@@ -239,6 +240,7 @@ INPUTS: dict[str, Check | Elsewhere | Free] = {
     "preflight_ignore_groups": PATTERNS,
     "preflight_ignore_variables": PATTERNS,
     "preflight_max_clock_offset": number(1, 3600, "(seconds)"),
+    "preflight_allow_untested": TRUTH,
     "preflight_min_disk_mib": number(0, 10**9, "(MiB)"),
     "preflight_min_memory_mib": number(0, 10**9, "(MiB)"),
     # --- redis_cluster

@@ -25,7 +25,6 @@ HOST_LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 HOST_NAME = re.compile(rf"(?=.{{1,253}}$){HOST_LABEL}(\.{HOST_LABEL})*")
 EMAIL = re.compile(r"[^@\s,;<>\"()]+@[^@\s,;<>\"()]+")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 DAY = 24 * 3600
 
 
@@ -105,11 +104,6 @@ def optional(check: Check) -> Check:
 def every(*checks: Check) -> Check:
     """The first complaint of several checks."""
     return lambda value: next(filter(None, (check(value) for check in checks)), "")
-
-
-def secret_line(value: Any) -> str:
-    """Like one_line, and never shows the value."""
-    return one_line(value)
 
 
 def calendar(value: Any) -> str:

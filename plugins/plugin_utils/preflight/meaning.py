@@ -10,10 +10,8 @@ from typing import Any
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.inputs import BELOW, INPUTS
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.kinds import (
     number_of,
-    one_line,
 )
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.problems import Problems
-from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.secrets import SECRETS
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.types import kind_of, type_problem
 
 
@@ -34,7 +32,6 @@ def check_meaning(cluster: dict[str, Any], problems: Problems) -> None:
                 what, _, fix = problem.rpartition(": ")
                 problems.add(f"{name} {what} on {{hosts}}: {fix}", host)
         check_order(known, given, host, problems)
-        check_lines(entry, host, problems)
 
 
 def check_order(known: dict[str, Any], given: dict[str, Any], host: str, problems: Problems) -> None:
@@ -58,13 +55,3 @@ def judged(name: str, given: dict[str, Any]) -> str:
     """What is wrong with one of the limits by itself."""
     check = INPUTS[name]
     return check(given[name]) if name in given and callable(check) else ""
-
-
-def check_lines(entry: dict[str, Any], host: str, problems: Problems) -> None:
-    """Secrets are written into lines of files and of commands."""
-    verdicts = entry.get("secrets", {})
-    for name in SECRETS:
-        problem = one_line(entry.get("given", {}).get(name))
-        if problem and not verdicts.get(name):
-            what, _, fix = problem.rpartition(": ")
-            problems.add(f"{name} {what} on {{hosts}}: {fix}", host)

@@ -105,14 +105,3 @@ def check_secret_inputs(cluster: dict[str, Any], problems: Problems) -> None:
                         "encrypted with ansible-vault",
                         host,
                     )
-        for problem in flower_user_problems(entry.get("given", {}).get("flower_user")):
-            problems.add(f"flower_user {problem} on {{hosts}}: choose another name", host)
-
-
-def flower_user_problems(user: Any) -> list[str]:
-    """Flower has USER:PASSWORD in one option, which Tornado splits at commas."""
-    if not isinstance(user, str):
-        return []
-    if not user or not user.isascii() or not user.isprintable() or set(user) & set(":,"):
-        return ["is empty, or holds a colon, a comma or a character that is not printable ASCII"]
-    return []
