@@ -7,5 +7,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from ansible.plugins.loader import init_plugin_loader
+from hypothesis import settings
 
 init_plugin_loader([str(Path(__file__).resolve().parent.parent / ".collections")])
+
+# A busy machine is no reason to fail.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 
 from cut import cut_off, install_nft
@@ -63,7 +64,11 @@ def answers(lab: Lab) -> None:
         "redis-cli finds the cluster whole",
         lambda: (
             lab.host(host)
-            .run(f"REDISCLI_AUTH={lab.secret('redis')} redis-cli --cluster check {lab.address(host)}:{port}")
+            .run(
+                "REDISCLI_AUTH="
+                + shlex.quote(lab.secret("redis"))
+                + f" redis-cli --cluster check {lab.address(host)}:{port}"
+            )
             .rc
             == 0
         ),

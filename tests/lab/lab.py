@@ -13,11 +13,13 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any, Callable
 
 import testinfra
+import yaml
 from ansible_collections.airflowops.cluster.plugins.module_utils.airflow.api import AirflowApi
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,6 +41,13 @@ def credential(name: str) -> str:
         f"--property=LoadCredentialEncrypted={name}:/etc/airflow/credentials/{name} "
         f"--setenv={name}_CMD={shlex.quote(command)}"
     )
+
+
+class Unsafe(yaml.SafeDumper):
+    """Texts are no templates."""
+
+
+Unsafe.add_representer(str, lambda dumper, text: dumper.represent_scalar("!unsafe", text))
 
 
 class Lab:
@@ -84,10 +93,16 @@ class Lab:
     def module(self, host: str, name: str, **arguments: Any) -> dict[str, Any]:
         """Runs a module on a host, as root, and returns its result."""
         inventories = [word for inventory in self.inventories for word in ("-i", inventory)]
-        text = self.run(
-            "ansible", "--become", *inventories, host, "-m", name, "-a", json.dumps(arguments),
-            env={"ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_LOAD_CALLBACK_PLUGINS": "1"},
-        )  # fmt: skip
+        with tempfile.NamedTemporaryFile("w", suffix=".yml") as variables:
+            # A password may hold what Ansible would take for a template.
+            yaml.dump({"lab_arguments": arguments}, variables, Dumper=Unsafe)
+            variables.flush()
+            given = {key: f"{{{{ lab_arguments[{key!r}] }}}}" for key in arguments}
+            text = self.run(
+                "ansible", "--become", *inventories, host, "-m", name, "-a", json.dumps(given),
+                "-e", f"@{variables.name}",
+                env={"ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_LOAD_CALLBACK_PLUGINS": "1"},
+            )  # fmt: skip
         return json.loads(text[text.index("{") :])
 
     @functools.cached_property

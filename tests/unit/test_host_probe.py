@@ -155,7 +155,7 @@ def test_no_processes_are_read_where_nothing_listens(tmp_path: Path) -> None:
 def test_the_real_host_can_be_probed_cheaply() -> None:
     before = time.process_time()
     result = host_probe.probe()
-    assert time.process_time() - before < 0.1
+    assert time.process_time() - before < 0.3
     assert result["memory_total"] > 0
     assert result["disk_free"] > 0
     assert result["os"]["id"]

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.airflowops.cluster.plugins.module_utils.redis import cluster as rc
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 
@@ -125,7 +125,6 @@ def masters_can_be_placed(count: dict[str, int], replicas: int) -> bool:
 hosts_strategy = st.lists(st.sampled_from("abcde"), min_size=3, max_size=14)
 
 
-@settings(deadline=None)  # A busy machine is no reason to fail.
 @given(hosts_strategy, st.integers(0, 3))
 def test_any_list_ends_whole_and_apart_wherever_that_is_possible(hosts: list[str], replicas: int) -> None:
     assume(len(hosts) >= 3 * (replicas + 1))
@@ -151,7 +150,6 @@ def test_any_list_ends_whole_and_apart_wherever_that_is_possible(hosts: list[str
     assert rc.make_plan(nodes, replicas) == plan
 
 
-@settings(deadline=None)  # A busy machine is no reason to fail.
 @given(hosts_strategy, st.integers(0, 2), st.data())
 def test_interrupted_anywhere_the_next_run_finishes(
     hosts: list[str], replicas: int, data: st.DataObject
