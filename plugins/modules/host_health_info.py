@@ -36,10 +36,23 @@ options:
     default: {}
   logins:
     description:
-      - Of those of O(urls) that ask for a login (HTTP basic authentication), C(username) and C(password) by
-        the same names.
-    type: dict
-    default: {}
+      - Logins (HTTP basic authentication) for those of O(urls) that ask for one.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: The name of the URL in O(urls).
+        type: str
+        required: true
+      username:
+        description: The user.
+        type: str
+        required: true
+      password:
+        description: The user's password.
+        type: str
+        required: true
   haproxy_socket:
     description: HAProxy's administration socket, whose servers are listed.
     type: path
@@ -271,7 +284,18 @@ def main() -> None:
         argument_spec={
             "units": {"type": "list", "elements": "str", "default": []},
             "urls": {"type": "dict", "default": {}},
-            "logins": {"type": "dict", "default": {}, "no_log": True},
+            # The user is no secret: Ansible would remove its name from all that is returned.
+            "logins": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "no_log": False,
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "username": {"type": "str", "required": True},
+                    "password": {"type": "str", "required": True, "no_log": True},
+                },
+            },
             "haproxy_socket": {"type": "path"},
             "redis": {
                 "type": "dict",
@@ -304,7 +328,8 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    result = look(module.params, module.params["timeout"])
+    logins = {login["name"]: login for login in module.params["logins"]}
+    result = look({**module.params, "logins": logins}, module.params["timeout"])
     module.exit_json(changed=False, clock_start=start, clock_end=time.time(), **result)
 
 

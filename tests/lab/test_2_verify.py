@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import re
 import shlex
@@ -246,10 +247,10 @@ def sql(lab: Lab, host: str, credential: str, statement: str, database: str = ""
 
 def where_in_clear(lab: Lab, host: str, secrets: list[str], look: str) -> str:
     """What commands tell that use $find, which is a grep for the secrets."""
-    # sudo notes its commands in the journal.
-    not_in_clear = base64.b64encode("\n".join(secrets).encode()).decode()
+    # sudo notes its commands in the journal, and the list of processes shows this one.
+    not_in_clear = base64.b64encode(gzip.compress("\n".join(secrets).encode())).decode()
     file = "/run/to-be-found"
-    prepare = f"umask 077; cd /; echo {not_in_clear} | base64 -d > {file}; find='grep -aFf {file}'"
+    prepare = f"umask 077; cd /; echo {not_in_clear} | base64 -d | gunzip > {file}; find='grep -aFf {file}'"
     look = f"{prepare}; {look}; rm {file}"
     return lab.host(host).run_expect([0], look).stdout.replace(f"{file}\n", "")
 

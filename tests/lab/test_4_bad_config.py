@@ -17,7 +17,8 @@ from test_2_verify import run_dag
 
 CONFIG = "/etc/airflow/airflow.cfg"
 PREVIOUS = "/var/lib/airflowops/previous"
-NO_CERTIFICATE = {"airflow_config": {"api": {"ssl_cert": "/no/such.crt", "ssl_key": "/no/such.key"}}}
+ENVIRONMENT = "/etc/airflow/credentials/AIRFLOWOPS_ENVIRONMENT"
+NO_OPTION = {"airflow_environment": {"GUNICORN_CMD_ARGS": "--no-such-option"}}
 
 
 def site(lab: Lab, values: dict[str, Any], *arguments: str) -> str:
@@ -56,15 +57,15 @@ def test_a_configuration_with_which_a_master_does_not_start_goes_back_on_all(
     if lab.topology == "multi_node" and not pytestconfig.getoption("--long"):
         pytest.skip("takes minutes on ten hosts: --long, or the topology small")
     first, *others = lab.group("airflow_master")
-    output = site(lab, NO_CERTIFICATE)
+    output = site(lab, NO_OPTION)
     text = one_line(output)
     assert f"{first} did not become healthy with what the inventory says for airflow_master" in text
     assert "airflow-api-server.service is " in text
-    assert "/no/such.crt" in text
-    assert f"{first} has its previous {CONFIG}" in text
+    assert "--no-such-option" in text
+    assert ENVIRONMENT in text.split(f"{first} has its previous ")[1]
     assert [host for host, counts in recap(output).items() if counts["failed"]] == [first]
     for host in (first, *others):
-        assert "/no/such.crt" not in lab.host(host).file(CONFIG).content_string
+        assert not lab.host(host).file(ENVIRONMENT).exists
         assert lab.host(host).check_output("systemctl is-active airflow-api-server airflow-scheduler")
         assert kept(lab, host) == []
     for host in others:
@@ -78,12 +79,10 @@ def test_a_configuration_with_which_a_master_does_not_start_goes_back_on_all(
 def test_what_redis_refuses_while_it_runs_does_not_stay_in_its_file(lab: Lab) -> None:
     (host,) = lab.group("redis_cluster")
     before = starts(lab, host, "redis-cluster@7000")
-    output = site(
-        lab, {"redis_cluster_config": {"loadmodule": "/no/such/module.so"}}, "--tags", "redis_cluster"
-    )
-    assert "does not accept loadmodule" in one_line(output)
+    output = site(lab, {"redis_cluster_config": {"notify-keyspace-events": "Q"}}, "--tags", "redis_cluster")
+    assert "does not accept notify-keyspace-events" in one_line(output)
     assert "/etc/redis-cluster/live.conf" in one_line(output).split("has its previous ")[1]
-    assert "loadmodule" not in lab.host(host).check_output("cat /etc/redis-cluster/*.conf")
+    assert "notify-keyspace-events" not in lab.host(host).check_output("cat /etc/redis-cluster/*.conf")
     assert starts(lab, host, "redis-cluster@7000") == before
     assert kept(lab, host) == []
 

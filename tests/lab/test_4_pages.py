@@ -23,6 +23,8 @@ ON_CONTROLLER = ("ansible", "make", "cp", "molecule", "ssh", "LAB=", "$EDITOR", 
 ELSEWHERE = {
     "make demo": "test_1_lifecycle.py",
     "make test": "this is it",
+    "make lab": "a lab of its own",
+    "LAB_SUITE=": "a lab of its own",
     "make faults": "tests/faults/run.py",
     "python3 -m venv": "takes minutes and the network",
     "$EDITOR": "an editor",
