@@ -114,7 +114,7 @@ def test_a_command_of_a_page_succeeds(lab: Lab, command: Command, tmp_path: Path
         inventories = " ".join(f"-i {shlex.quote(str(path))}" for path in lab.inventories)
         script = command.text.replace("-i inventories/prod", inventories).replace(" --ask-vault-pass", "")
         script = re.sub(r"\bworker1\b", lab.group("airflow_worker")[0], script)
-        script = script.replace("=health.html", f"={tmp_path}/health.html").replace("=/tmp/", f"={tmp_path}/")
+        script = script.replace("=/tmp/", f"={tmp_path}/").replace("=health.html", f"={tmp_path}/health.html")
         lab.run("bash", "-ec", script, env={"PATH": f"{BIN}:/usr/bin:/bin"})
     else:
         setup = redis_login() if command.text.startswith("redis-cli") else command.setup
