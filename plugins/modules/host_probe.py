@@ -96,6 +96,13 @@ architecture:
   returned: success
   type: str
   sample: x86_64
+blank_credentials:
+  description:
+    - Drop-ins for all services with an empty C(LoadCredential=), which takes the secrets from every service.
+  returned: success
+  type: list
+  elements: str
+  sample: []
 clock_offset:
   description: The host's clock minus the controller's, in seconds. Positive where the host is ahead.
   returned: success
@@ -280,6 +287,7 @@ import time
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.airflowops.cluster.plugins.module_utils.host.checksums import path_digest
 from ansible_collections.airflowops.cluster.plugins.module_utils.host.probe import link_target, probe
+from ansible_collections.airflowops.cluster.plugins.module_utils.host.surroundings import surroundings
 
 
 def main() -> None:
@@ -292,7 +300,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    result = probe()
+    result = {**probe(), **surroundings()}
     try:
         digests = {
             path: path_digest(path, module.params["digest_ignore"]) for path in module.params["digest_paths"]

@@ -100,6 +100,7 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.probl
     values_of,
 )
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.release import check_release
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.sandbox import check_sandbox
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.secret_inputs import (
     check_secret_inputs,
 )
@@ -492,6 +493,7 @@ CHECKS: tuple[Callable[[dict[str, Any], Problems], Any], ...] = (
     check_firewall,
     check_probes,
     check_interpreter,
+    check_sandbox,
     check_release,
 )
 

@@ -1,0 +1,39 @@
+# Copyright (c) 2026 The airflowops.cluster maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is on a host that the collection did not bring, as host_probe reads it. No program is run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.airflowops.cluster.plugins.module_utils.host.probe import names_in, read_text
+
+# In the order in which they count: a file in an earlier one hides those of its name in the later ones.
+UNIT_DIRECTORIES = (
+    "etc/systemd/system",
+    "run/systemd/system",
+    "run/systemd/generator",
+    "usr/local/lib/systemd/system",
+    "usr/lib/systemd/system",
+)
+BLANK_CREDENTIALS = re.compile(r"^\s*LoadCredential(?:Encrypted)?\s*=\s*$", re.MULTILINE)
+
+
+def blank_credentials(root: str = "/") -> list[str]:
+    """Drop-ins for all services that take their credentials away."""
+    found: dict[str, Path] = {}
+    for directory in UNIT_DIRECTORIES:
+        for name in names_in(str(Path(root, directory, "service.d"))):
+            if name.endswith(".conf"):
+                found.setdefault(name, Path(root, directory, "service.d", name))
+    return sorted(
+        f"/{path.relative_to(root)}" for path in found.values() if BLANK_CREDENTIALS.search(read_text(path))
+    )
+
+
+def surroundings(root: str = "/") -> dict[str, Any]:
+    """All that is read here."""
+    return {"blank_credentials": blank_credentials(root)}
