@@ -82,6 +82,27 @@ ansible_facts:
     os_family: Debian
     architecture: x86_64
     airflowops_ipv6: true
+airflow_user:
+  description: What the host knows of a user named C(airflow), or null where there is none.
+  returned: success
+  type: dict
+  contains:
+    local:
+      description: Whether it is in C(/etc/passwd), and does not come from LDAP or the like.
+      type: bool
+      sample: true
+    home:
+      description: Its home.
+      type: str
+      sample: /var/lib/airflow
+    shell:
+      description: Its login shell.
+      type: str
+      sample: /usr/sbin/nologin
+    group:
+      description: Whether C(/etc/group) has a group of this name.
+      type: bool
+      sample: true
 authorities:
   description:
     - Files in C(/etc/airflowops) with certificates of the collection's own CA, each with the SHA-256

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.checks import find_problems
-from test_preflight import Cluster, single_node
+from test_preflight import MULTI_NODE, Cluster, make_cluster, single_node
 
 HOST = "one"
 
@@ -33,3 +34,33 @@ def test_a_drop_in_that_takes_all_secrets_is_refused() -> None:
     assert "security.nesting" in problem
     assert "/etc/systemd/system/service.d/zzz-lxc-service.conf" in problem
     assert find_problems(seen(blank_credentials=[])) == []
+
+
+OWN_USER = {"local": True, "home": "/var/lib/airflow", "shell": "/usr/sbin/nologin", "group": True}
+
+
+@pytest.mark.parametrize(
+    "user",
+    [None, OWN_USER, {**OWN_USER, "home": "/var/lib/airflow/"}, {**OWN_USER, "shell": "/bin/bash"}],
+)
+def test_no_user_or_our_own_passes(user: dict[str, Any] | None) -> None:
+    assert find_problems(seen(airflow_user=user)) == []
+
+
+@pytest.mark.parametrize(
+    ("user", "words"),
+    [
+        ({**OWN_USER, "home": "/home/airflow", "shell": "/bin/bash"}, "home /home/airflow, shell /bin/bash"),
+        ({**OWN_USER, "home": "/home/airflow", "group": False}, "set ansible_user to another user"),
+        ({**OWN_USER, "group": False}, "groupadd --system airflow"),
+        ({"local": False, "home": "", "shell": "", "group": False}, "filter_users"),
+    ],
+)
+def test_somebody_elses_user_is_refused(user: dict[str, Any], words: str) -> None:
+    assert words in problem_of(seen(airflow_user=user))
+
+
+def test_a_host_without_airflow_may_have_such_a_user() -> None:
+    cluster = make_cluster(MULTI_NODE)
+    cluster["hosts"]["redis1"]["probe"]["airflow_user"] = {**OWN_USER, "home": "/home/airflow"}
+    assert find_problems(cluster) == []

@@ -42,3 +42,23 @@ def test_the_real_host_is_read_cheaply() -> None:
     before = time.process_time()
     surroundings.surroundings()
     assert time.process_time() - before < 0.1
+
+
+OURS = "airflow:x:998:998::/var/lib/airflow:/usr/sbin/nologin\n"
+
+
+def test_the_user_of_the_files(tmp_path: Path) -> None:
+    assert surroundings.user_facts(root=str(tmp_path)) is None
+    write(tmp_path, "/etc/passwd", f"root:x:0:0:root:/root:/bin/bash\nbroken\nairflow2:x:1:1::/:/x\n{OURS}")
+    write(tmp_path, "/etc/group", "root:x:0:\nairflow:x:998:\n")
+    ours = {"local": True, "home": "/var/lib/airflow", "shell": "/usr/sbin/nologin", "group": True}
+    assert surroundings.user_facts(root=str(tmp_path)) == ours
+    write(tmp_path, "/etc/group", "root:x:0:\nusers:x:100:airflow\n")
+    assert surroundings.user_facts(root=str(tmp_path)) == {**ours, "group": False}
+
+
+def test_the_user_of_a_directory_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "nobody-of-etc-passwd"
+    assert surroundings.user_facts(name) is None
+    monkeypatch.setattr(surroundings, "known_elsewhere", lambda _name: True)
+    assert surroundings.user_facts(name) == {"local": False, "home": "", "shell": "", "group": False}

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import pwd
 import re
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,38 @@ def blank_credentials(root: str = "/") -> list[str]:
     )
 
 
+def entry_of(text: str, name: str) -> list[str]:
+    """The fields of a user or group in the text of /etc/passwd or /etc/group; none where it is not there."""
+    for line in text.splitlines():
+        fields = line.split(":")
+        if fields[0] == name and len(fields) > 3:
+            return fields
+    return []
+
+
+def known_elsewhere(name: str) -> bool:
+    """Whether the system knows the user at all, as from LDAP."""
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
+
+
+def user_facts(name: str = "airflow", root: str = "/") -> dict[str, Any] | None:
+    """What is known of a user; none where there is none. Only who is not in the files is asked of others."""
+    fields = entry_of(read_text(Path(root, "etc/passwd")), name)
+    group = bool(entry_of(read_text(Path(root, "etc/group")), name))
+    if len(fields) > 6:
+        return {"local": True, "home": fields[5], "shell": fields[6], "group": group}
+    if root == "/" and known_elsewhere(name):
+        return {"local": False, "home": "", "shell": "", "group": group}
+    return None
+
+
 def surroundings(root: str = "/") -> dict[str, Any]:
     """All that is read here."""
-    return {"blank_credentials": blank_credentials(root)}
+    return {
+        "airflow_user": user_facts(root=root),
+        "blank_credentials": blank_credentials(root),
+    }

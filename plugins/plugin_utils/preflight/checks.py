@@ -115,6 +115,7 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.serve
 )
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.structure import check_types
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.templates import check_templates
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.users import check_users
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.variables import (
     accepted_names,
     check_variables,
@@ -494,6 +495,7 @@ CHECKS: tuple[Callable[[dict[str, Any], Problems], Any], ...] = (
     check_probes,
     check_interpreter,
     check_sandbox,
+    check_users,
     check_release,
 )
 

@@ -11,14 +11,14 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.probl
 
 
 def check_sandbox(cluster: dict[str, Any], problems: Problems) -> None:
-    """Images for LXC and Incus bring such a drop-in: every service of ours would start without its secrets."""
+    """Images for LXC and Incus bring such a drop-in: every service would start without its secrets."""
     for host, entry in cluster["hosts"].items():
         for path in (entry.get("probe") or {}).get("blank_credentials", []):
             name = path.rpartition("/")[2]
             problems.add(
                 f"{path} on {{hosts}} has an empty LoadCredential=, which takes the secrets from every "
-                "service: allow the container nesting (Incus: `incus config set NAME security.nesting true`), "
-                f"put a copy without this line into /etc/systemd/system/service.d/{name}, which then counts "
-                "instead, and run `systemctl daemon-reload`",
+                "service: allow the container nesting (Incus: `incus config set NAME security.nesting "
+                f"true`), put a copy without this line into /etc/systemd/system/service.d/{name}, which "
+                "then counts instead, and run `systemctl daemon-reload`",
                 host,
             )
