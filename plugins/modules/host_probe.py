@@ -149,6 +149,39 @@ disk_free:
   returned: success
   type: int
   sample: 21474836480
+foreign:
+  description:
+    - Services of those that the collection brings, each with configuration files, or units, that are neither
+      its own nor as the service's package brought them. Empty on hosts without dpkg.
+  returned: success
+  type: dict
+  sample: {nginx: [/etc/nginx/sites-enabled/shop]}
+postgresql_clusters:
+  description: PostgreSQL's database clusters in C(/etc/postgresql).
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    version:
+      description: The major version.
+      type: str
+      sample: "15"
+    name:
+      description: The name.
+      type: str
+      sample: main
+    data:
+      description: Its data directory.
+      type: str
+      sample: /var/lib/postgresql/15/main
+    databases:
+      description: How many databases it has that it was not made with.
+      type: int
+      sample: 1
+    ours:
+      description: Whether it is a metastore of this collection.
+      type: bool
+      sample: true
 firewalls:
   description:
     - Which firewalls are active, of V(ufw) and V(firewalld), and where the role

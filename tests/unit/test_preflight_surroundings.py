@@ -64,3 +64,50 @@ def test_a_host_without_airflow_may_have_such_a_user() -> None:
     cluster = make_cluster(MULTI_NODE)
     cluster["hosts"]["redis1"]["probe"]["airflow_user"] = {**OWN_USER, "home": "/home/airflow"}
     assert find_problems(cluster) == []
+
+
+SHOP = ["/etc/nginx/sites-enabled/shop"]
+DATA = {
+    "version": "15", "name": "main", "data": "/var/lib/postgresql/15/main", "databases": 1, "ours": False
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("service", ["nginx", "haproxy", "airflow"])
+def test_a_service_that_serves_something_else_is_refused(service: str) -> None:
+    cluster = seen(foreign={service: SHOP})
+    problem = problem_of(cluster)
+    assert "serves something else already (/etc/nginx/sites-enabled/shop)" in problem
+    assert f"set preflight_takeover: [{service}]" in problem
+    cluster["hosts"][HOST]["values"]["preflight_takeover"] = ["postgresql", service]
+    assert find_problems(cluster) == []
+
+
+def test_services_that_the_host_needs_not_are_no_matter() -> None:
+    # One host has no Patroni, and no monitoring in this inventory.
+    assert find_problems(seen(foreign={"patroni": SHOP, "etcd": SHOP, "prometheus": SHOP})) == []
+    cluster = make_cluster(MULTI_NODE)
+    cluster["hosts"]["redis1"]["probe"]["foreign"] = {"nginx": SHOP, "haproxy": SHOP}
+    assert find_problems(cluster) == []
+
+
+def test_a_postgresql_with_databases_of_others_is_refused() -> None:
+    cluster = seen(postgresql_clusters=[DATA])
+    assert "PostgreSQL on one serves something else already (/var/lib/postgresql/15/main)" in problem_of(
+        cluster
+    )
+    cluster["hosts"][HOST]["values"]["preflight_takeover"] = ["postgresql"]
+    assert find_problems(cluster) == []
+
+
+@pytest.mark.parametrize("change", [{"ours": True}, {"databases": 0}, {"version": "13"}, {"name": "shop"}])
+def test_other_postgresqls_pass(change: dict[str, Any]) -> None:
+    assert find_problems(seen(postgresql_clusters=[{**DATA, **change}])) == []
+
+
+def test_another_postgresql_at_the_port_is_refused() -> None:
+    def listener(unit: str) -> list[dict[str, Any]]:
+        return [{"address": "0.0.0.0", "port": 5432, "pid": 9, "process": "postgres", "unit": unit}]
+
+    assert "postgresql@13-main.service" in problem_of(seen(listening=listener("postgresql@13-main.service")))
+    for unit in ("postgresql@15-main.service", "patroni.service"):
+        assert find_problems(seen(listening=listener(unit))) == []

@@ -5,11 +5,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
-from ansible_collections.airflowops.cluster.plugins.module_utils.host import surroundings
+from ansible_collections.airflowops.cluster.plugins.module_utils.host import foreign, surroundings
+
+ROLES = Path(__file__).parents[2] / "roles"
 
 
 def write(root: Path, path: str, text: str = "") -> None:
@@ -62,3 +67,146 @@ def test_the_user_of_a_directory_service(monkeypatch: pytest.MonkeyPatch) -> Non
     assert surroundings.user_facts(name) is None
     monkeypatch.setattr(surroundings, "known_elsewhere", lambda _name: True)
     assert surroundings.user_facts(name) == {"local": False, "home": "", "shell": "", "group": False}
+
+
+# --- Services that serve something else
+
+MD5 = {
+    text: hashlib.new("md5", text.encode(), usedforsecurity=False).hexdigest() for text in ("default", "site")
+}
+STATUS = f"""Package: nginx-common
+Status: install ok installed
+Conffiles:
+ /etc/nginx/nginx.conf {MD5["default"]}
+ /etc/nginx/sites-available/default {MD5["site"]}
+ /etc/nginx/conf.d/new.conf newconffile
+
+Package: haproxy
+Conffiles:
+ /etc/haproxy/haproxy.cfg {MD5["default"]} obsolete
+ /etc/prometheus/prometheus.yml {MD5["default"]}
+ /etc/default/etcd {MD5["default"]}
+"""
+CONFIGS = {
+    "etcd": "/etc/default/etcd",
+    "haproxy": "/etc/haproxy/haproxy.cfg",
+    "nginx": "/etc/nginx/nginx.conf",
+    "prometheus": "/etc/prometheus/prometheus.yml",
+}
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Path:
+    """A host on which the packages are installed, and nothing else was done."""
+    write(tmp_path, "/var/lib/dpkg/status", STATUS)
+    for path in CONFIGS.values():
+        write(tmp_path, path, "default")
+    write(tmp_path, "/etc/nginx/sites-available/default", "site")
+    (tmp_path / "etc/nginx/sites-enabled").mkdir()
+    (tmp_path / "etc/nginx/sites-enabled/default").symlink_to("/etc/nginx/sites-available/default")
+    return tmp_path
+
+
+def test_packages_as_they_were_installed_are_nobodys(host: Path) -> None:
+    assert foreign.foreign_services(str(host)) == {}
+
+
+def test_a_bare_host_has_nothing(tmp_path: Path) -> None:
+    assert foreign.foreign_services(str(tmp_path)) == {}
+    assert foreign.postgresql_clusters(str(tmp_path)) == []
+
+
+@pytest.mark.parametrize("service", sorted(CONFIGS))
+def test_a_changed_configuration_is_somebodys(host: Path, service: str) -> None:
+    write(host, CONFIGS[service], "listen shop")
+    assert foreign.foreign_services(str(host)) == {service: [CONFIGS[service]]}
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/etc/nginx/sites-enabled/shop", True),
+        ("/etc/nginx/conf.d/shop.conf", True),
+        ("/etc/nginx/conf.d/shop.conf.off", False),
+        ("/etc/nginx/conf.d/new.conf", False),
+        ("/etc/nginx/sites-available/default", True),
+    ],
+)
+def test_sites_of_nginx(host: Path, path: str, expected: bool) -> None:
+    write(host, path, "server {}")
+    found = "/etc/nginx/sites-enabled/default" if path.endswith("available/default") else path
+    assert foreign.foreign_services(str(host)) == ({"nginx": [found]} if expected else {})
+
+
+def test_sites_that_our_nginx_does_not_include_are_no_matter(host: Path) -> None:
+    write(host, "/etc/nginx/sites-enabled/shop", "server {}")
+    write(host, CONFIGS["nginx"], "http {\n    upstream airflow_masters {\n}")
+    assert foreign.foreign_services(str(host)) == {}
+
+
+def test_units_of_another_airflow(host: Path) -> None:
+    path = "/etc/systemd/system/airflow-scheduler.service"
+    write(host, path, "[Service]\nExecStart=/home/airflow/venv/bin/airflow scheduler\n")
+    assert foreign.foreign_services(str(host)) == {"airflow": [path]}
+    write(host, path, "[Service]\nExecStart=/opt/airflow/versions/3.3.2/bin/airflow scheduler\n")
+    assert foreign.foreign_services(str(host)) == {}
+
+
+@pytest.mark.parametrize("service", sorted(foreign.SERVICES))
+def test_ours_is_known_by_what_the_roles_write(host: Path, service: str) -> None:
+    """A host that we installed is never refused: the marks are in what the roles write."""
+    own = foreign.SERVICES[service]
+    templates = {
+        "nginx": "nginx_lb/templates/nginx/upstreams.conf.j2",
+        "prometheus": "observability/vars/main/servers.yml",
+    }
+    if service in templates:
+        written = (ROLES / templates[service]).read_text()
+        assert any(word in written for word in own.our_words)
+    else:
+        (path,) = own.our_files
+        variables = "".join(file.read_text() for file in ROLES.glob("*/vars/**/*.yml"))
+        assert f"/{path}" in variables
+        write(host, own.config, "anything")
+        write(host, path)
+        assert foreign.foreign_services(str(host)) == {}
+
+
+def test_units_of_ours_name_a_release() -> None:
+    unit = (ROLES / "airflow_common/templates/airflow.service.j2").read_text()
+    assert "ExecStart={{ __airflow_release }}/bin/" in unit
+    variables = (ROLES / "airflow_common/vars/main/main.yml").read_text()
+    assert '__airflow_release: "{{ __airflow_prefix }}/versions/' in variables
+    assert re.search(
+        "__topology_airflow_prefix: /opt/airflow$", (ROLES / "topology/vars/main.yml").read_text(), re.M
+    )
+
+
+def cluster_of(host: Path, *numbers: int, config: str = "") -> dict[str, Any]:
+    write(host, "/etc/postgresql/15/main/postgresql.conf", config)
+    for number in (1, 4, 5, *numbers):
+        (host / "var/lib/postgresql/15/main/base" / str(number)).mkdir(parents=True, exist_ok=True)
+    (found,) = foreign.postgresql_clusters(str(host))
+    return found
+
+
+def test_databases_of_a_postgresql(host: Path) -> None:
+    empty = {
+        "version": "15", "name": "main", "data": "/var/lib/postgresql/15/main", "databases": 0, "ours": False
+    }  # fmt: skip
+    assert cluster_of(host) == empty
+    assert cluster_of(host, 16384, 24576) == {**empty, "databases": 2}
+    elsewhere = cluster_of(
+        host, 16384, config="#data_directory = '/x'\ndata_directory = '/data/pg'\t\t# why\n"
+    )
+    assert (elsewhere["data"], elsewhere["databases"]) == ("/data/pg", 0)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/etc/postgresql/15/main/conf.d/airflow.conf", *(f"/{path}" for path in foreign.OUR_METASTORE)],
+)
+def test_a_metastore_of_ours(host: Path, path: str) -> None:
+    assert not cluster_of(host, 16384)["ours"]
+    write(host, path)
+    assert cluster_of(host, 16384)["ours"]

@@ -10,6 +10,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.airflowops.cluster.plugins.module_utils.host.foreign import (
+    foreign_services,
+    postgresql_clusters,
+)
 from ansible_collections.airflowops.cluster.plugins.module_utils.host.probe import names_in, read_text
 
 # In the order in which they count: a file in an earlier one hides those of its name in the later ones.
@@ -69,4 +73,6 @@ def surroundings(root: str = "/") -> dict[str, Any]:
     return {
         "airflow_user": user_facts(root=root),
         "blank_credentials": blank_credentials(root),
+        "foreign": foreign_services(root),
+        "postgresql_clusters": postgresql_clusters(root),
     }

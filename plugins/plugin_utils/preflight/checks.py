@@ -67,6 +67,7 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.envir
     check_environment,
 )
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.firewall import check_firewall
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.foreign import check_foreign
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.ingress import (
     HTTPS_PORT,
     check_front,
@@ -496,6 +497,7 @@ CHECKS: tuple[Callable[[dict[str, Any], Problems], Any], ...] = (
     check_interpreter,
     check_sandbox,
     check_users,
+    check_foreign,
     check_release,
 )
 

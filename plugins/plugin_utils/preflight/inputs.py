@@ -242,6 +242,7 @@ INPUTS: dict[str, Check | Elsewhere | Free] = {
     "preflight_max_clock_offset": number(1, 3600, "(seconds)"),
     "preflight_allow_untested": TRUTH,
     "preflight_min_disk_mib": number(0, 10**9, "(MiB)"),
+    "preflight_takeover": CHOICE,
     "preflight_min_memory_mib": number(0, 10**9, "(MiB)"),
     # --- redis_cluster
     "redis_cluster_allow_data_loss": TRUTH,

@@ -33,8 +33,8 @@ def check_users(cluster: dict[str, Any], problems: Problems) -> None:
             problems.add(
                 f"The user airflow on {{hosts}} is somebody else's (home {user['home']}, shell "
                 f"{user['shell']}), and Airflow runs as a user of this name with the home {HOME}: "
-                "rename that one (`usermod --login NEW airflow`, then `groupmod --new-name NEW airflow`) or remove it; if Ansible logs "
-                "in as airflow, set ansible_user to another user first",
+                "rename that one (`usermod --login NEW airflow`, then `groupmod --new-name NEW airflow`) or "
+                "remove it; if Ansible logs in as airflow, set ansible_user to another user first",
                 host,
             )
         elif not user["group"]:
