@@ -149,6 +149,19 @@ disk_free:
   returned: success
   type: int
   sample: 21474836480
+filesystems:
+  description: Of folders that the collection writes much to, those of which the file system can be asked.
+  returned: success
+  type: dict
+  sample:
+    /opt/airflow:
+      place: /opt/airflow
+      exists: true
+      link: false
+      dangling: false
+      mount: /
+      free: 21474836480
+      noexec: false
 foreign:
   description:
     - Services of those that the collection brings, each with configuration files, or units, that are neither

@@ -111,3 +111,96 @@ def test_another_postgresql_at_the_port_is_refused() -> None:
     assert "postgresql@13-main.service" in problem_of(seen(listening=listener("postgresql@13-main.service")))
     for unit in ("postgresql@15-main.service", "patroni.service"):
         assert find_problems(seen(listening=listener(unit))) == []
+
+
+# --- Disks
+
+FOLDER = {
+    "place": "",
+    "exists": False,
+    "link": False,
+    "dangling": False,
+    "mount": "/",
+    "free": 50 << 30,
+    "noexec": False,
+}
+FOLDERS = (
+    "/opt/airflow",
+    "/var/lib/airflow",
+    "/var/lib/dpkg",
+    "/var/lib/postgresql",
+    "/var/lib/redis-cluster",
+)
+
+
+def disks(**changes: dict[str, Any]) -> Cluster:
+    """A single node with other facts of all folders below one of the root, or of one by its own name."""
+    folders = {
+        folder: {
+            **FOLDER,
+            "place": folder,
+            **changes.get(folder.split("/")[1], {}),
+            **changes.get(folder.split("/")[-1], {}),
+        }
+        for folder in FOLDERS
+    }
+    return seen(filesystems=folders)
+
+
+OPT = {"opt": {"mount": "/opt", "free": 1500 << 20}}
+
+
+def test_room_on_all_file_systems_passes() -> None:
+    assert find_problems(disks()) == []
+    assert find_problems(disks(opt={"mount": "/opt"}, var={"mount": "/var"})) == []
+
+
+def test_a_small_opt_is_refused_and_a_small_root_beside_it_is_not() -> None:
+    problem = problem_of(disks(**OPT))
+    assert problem.startswith("Free disk on /opt is 1500 MiB on one, but /opt/airflow needs 2048 MiB there")
+    cluster = disks(opt={"mount": "/opt"}, var={"mount": "/var"})
+    cluster["hosts"][HOST]["probe"]["disk_free"] = 100 << 20
+    assert find_problems(cluster) == []
+
+
+def test_a_file_system_of_several_folders_is_named_once() -> None:
+    assert "Free disk on /var is 200 MiB on one, but /var/lib/dpkg needs 1024 MiB" in problem_of(
+        disks(var={"mount": "/var", "free": 200 << 20})
+    )
+
+
+def test_the_root_is_asked_for_less_where_the_release_is_elsewhere() -> None:
+    problem = problem_of(disks(opt={"mount": "/opt"}, var={"free": 500 << 20}))
+    assert "Free disk on / is 500 MiB on one, but /var/lib/dpkg needs 1024 MiB" in problem
+
+
+def test_a_small_disk_for_data() -> None:
+    cluster = disks(postgresql={"mount": "/var/lib/postgresql", "free": 100 << 20})
+    assert "/var/lib/postgresql needs 256 MiB" in problem_of(cluster)
+
+
+def test_a_host_with_the_release_is_not_refused_for_room() -> None:
+    """Its disk is a matter of the health check: a run has to be possible there most of all."""
+    cluster = disks(**OPT, var={"mount": "/var", "free": 1 << 20})
+    cluster["hosts"][HOST]["probe"]["disk_free"] = 1 << 20
+    cluster["hosts"][HOST]["release"]["in_use"] = "3.3.2"
+    assert find_problems(cluster) == []
+
+
+def test_an_opt_that_runs_nothing_is_refused() -> None:
+    problem = problem_of(disks(opt={"mount": "/opt", "noexec": True}))
+    assert problem.startswith("/opt is mounted noexec on one")
+    assert "mount -o remount,exec /opt" in problem
+    assert find_problems(disks(var={"mount": "/var", "noexec": True})) == []
+
+
+def test_links() -> None:
+    assert find_problems(disks(opt={"place": "/data/airflow", "exists": True})) == []
+    # Of /var/lib/airflow alone.
+    state = disks(airflow={"place": "/data/state", "link": True})
+    assert "mount /data/state there instead" in problem_of(state)
+    missing = problem_of(disks(opt={"place": "/data/airflow", "dangling": True}))
+    assert "/opt/airflow on one is a link to /data/airflow, which is not there" in missing
+    assert "homes are hidden" in problem_of(disks(opt={"place": "/home/data", "exists": True}))
+    # Debian's unit of PostgreSQL hides nothing.
+    assert find_problems(disks(postgresql={"place": "/home/data", "exists": True})) == []

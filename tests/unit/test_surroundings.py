@@ -12,7 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.airflowops.cluster.plugins.module_utils.host import foreign, surroundings
+from ansible_collections.airflowops.cluster.plugins.module_utils.host import (
+    filesystems,
+    foreign,
+    surroundings,
+)
+from ansible_collections.airflowops.cluster.plugins.module_utils.host import probe as host_probe
 
 ROLES = Path(__file__).parents[2] / "roles"
 
@@ -210,3 +215,23 @@ def test_a_metastore_of_ours(host: Path, path: str) -> None:
     assert not cluster_of(host, 16384)["ours"]
     write(host, path)
     assert cluster_of(host, 16384)["ours"]
+
+
+def test_the_file_system_of_a_folder(tmp_path: Path) -> None:
+    facts = filesystems.folder_facts(str(tmp_path / "a/b"))
+    assert (facts["place"], facts["exists"], facts["dangling"]) == (str(tmp_path / "a/b"), False, False)
+    assert Path(facts["mount"]).is_mount() and str(tmp_path).startswith(facts["mount"])
+    assert facts["free"] == host_probe.disk_free(str(tmp_path))
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    link = filesystems.folder_facts(str(tmp_path / "link"))
+    assert (link["link"], link["dangling"], facts["link"]) == (True, True, False)
+    (tmp_path / "data").mkdir()
+    assert not filesystems.folder_facts(str(tmp_path / "link"))["dangling"]
+    assert filesystems.folder_facts("/proc/sys")["mount"].startswith("/proc")
+    assert filesystems.folder_facts("/dev/shm")["noexec"] == ("noexec" in options_of("/dev/shm"))
+
+
+def options_of(mount: str) -> list[str]:
+    """Of the mount that lies above all others there."""
+    lines = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    return next((line[3].split(",") for line in reversed(lines) if line[1] == mount), [])

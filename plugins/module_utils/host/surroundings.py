@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.airflowops.cluster.plugins.module_utils.host.filesystems import filesystems
 from ansible_collections.airflowops.cluster.plugins.module_utils.host.foreign import (
     foreign_services,
     postgresql_clusters,
@@ -73,6 +74,7 @@ def surroundings(root: str = "/") -> dict[str, Any]:
     return {
         "airflow_user": user_facts(root=root),
         "blank_credentials": blank_credentials(root),
+        "filesystems": filesystems(),
         "foreign": foreign_services(root),
         "postgresql_clusters": postgresql_clusters(root),
     }

@@ -63,6 +63,11 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.broke
     uses_own_broker,
 )
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.bundles import check_bundles
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.disks import (
+    check_disks,
+    installed,
+    release_on_root,
+)
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.environment import (
     check_environment,
 )
@@ -383,7 +388,11 @@ def check_probes(cluster: dict[str, Any], problems: Problems) -> None:
             check_memory(
                 host, probes[host], setting(cluster, host, "preflight_min_memory_mib", 2048), problems
             )
-            check_disk(host, probes[host], setting(cluster, host, "preflight_min_disk_mib", 2048), problems)
+            folders = probes[host].get("filesystems") or {}
+            if release_on_root(folders) and not installed(cluster, host):
+                check_disk(
+                    host, probes[host], setting(cluster, host, "preflight_min_disk_mib", 2048), problems
+                )
     if probes:
         limit = max(setting(cluster, host, "preflight_max_clock_offset", 5) for host in probes)
         check_clocks(probes, limit, problems)
@@ -498,6 +507,7 @@ CHECKS: tuple[Callable[[dict[str, Any], Problems], Any], ...] = (
     check_sandbox,
     check_users,
     check_foreign,
+    check_disks,
     check_release,
 )
 

@@ -25,8 +25,9 @@ import subprocess
 import sys
 import sysconfig
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Iterator
 
 BLOCK = 1 << 20
 CONNECT_TIMEOUT = 10
@@ -53,6 +54,26 @@ def keep_uv(uv: Path, release: Path) -> None:
     shutil.copyfile(uv, beside)
     beside.chmod(0o755)
     beside.replace(release / "bin/uv")
+
+
+@contextmanager
+def own_tmp(folder: Path) -> Iterator[None]:
+    """For pip and uv, which unpack hundreds of MiB, where /tmp may be small, in memory, or noexec.
+
+    A TMPDIR that was given is used.
+    """
+    if os.environ.get("TMPDIR"):
+        yield
+        return
+    # One of a run that was cut off.
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    os.environ["TMPDIR"] = str(folder)
+    try:
+        yield
+    finally:
+        del os.environ["TMPDIR"]
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def make(locks: Path, lock: str, release: Path) -> None:
@@ -154,7 +175,8 @@ def main(action: str, *arguments: str) -> None:
         return
     source, name, folder, manifest, *link = arguments
     if action == "make":
-        make(Path(source), name, Path(folder))
+        with own_tmp(Path(source).parent / "tmp"):
+            make(Path(source), name, Path(folder))
     elif action == "take":
         take(source, name, Path(folder))
     else:
