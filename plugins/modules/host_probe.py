@@ -100,7 +100,7 @@ airflow_user:
       type: str
       sample: /usr/sbin/nologin
     group:
-      description: Whether C(/etc/group) has a group of this name.
+      description: Whether there is a group of this name.
       type: bool
       sample: true
 authorities:
@@ -195,6 +195,22 @@ postgresql_clusters:
       description: Whether it is a metastore of this collection.
       type: bool
       sample: true
+postgresql_package:
+  description: Of the package C(postgresql), which stands for one major version.
+  returned: success
+  type: dict
+  contains:
+    sources:
+      description: apt's lists that name the repository of PostgreSQL's own project.
+      type: list
+      elements: str
+      sample: [/etc/apt/sources.list.d/pgdg.sources]
+    version:
+      description:
+        - The major version that is installed, or else, with such a repository, would be. Empty where it
+          is not known.
+      type: str
+      sample: "15"
 firewalls:
   description:
     - Which firewalls are active, of V(ufw) and V(firewalld), and where the role

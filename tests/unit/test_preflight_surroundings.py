@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.checks import find_problems
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.foreign import POSTGRESQL_VERSIONS
 from test_preflight import MULTI_NODE, Cluster, make_cluster, single_node
 
 HOST = "one"
@@ -204,3 +207,40 @@ def test_links() -> None:
     assert "homes are hidden" in problem_of(disks(opt={"place": "/home/data", "exists": True}))
     # Debian's unit of PostgreSQL hides nothing.
     assert find_problems(disks(postgresql={"place": "/home/data", "exists": True})) == []
+
+
+# --- PostgreSQL's own repository
+
+PGDG = ["/etc/apt/sources.list.d/pgdg.list"]
+
+
+@pytest.mark.parametrize(
+    ("package", "words"),
+    [
+        ({"sources": PGDG, "version": "18"}, "is version 18 by /etc/apt/sources.list.d/pgdg.list"),
+        ({"sources": [], "version": "18"}, "is version 18, and the metastore needs"),
+        ({"sources": PGDG, "version": ""}, "apt has no lists yet"),
+    ],
+)
+def test_another_version_of_postgresql_is_refused(package: dict[str, Any], words: str) -> None:
+    cluster = seen(postgresql_package=package)
+    problem = problem_of(cluster)
+    assert words in problem
+    assert "`Pin: release o=apt.postgresql.org`" in problem
+    # A metastore of ours of the right version runs there.
+    cluster["hosts"][HOST]["probe"]["postgresql_clusters"] = [{**DATA, "ours": True}]
+    assert find_problems(cluster) == []
+
+
+@pytest.mark.parametrize("sources", [[], PGDG])
+def test_the_version_of_the_distribution_passes(sources: list[str]) -> None:
+    assert find_problems(seen(postgresql_package={"sources": sources, "version": "15"})) == []
+    assert find_problems(seen(postgresql_package={"sources": [], "version": ""})) == []
+
+
+def test_versions_are_those_of_the_role() -> None:
+    text = (Path(__file__).parents[2] / "roles/postgres_metastore/vars/main/main.yml").read_text()
+    versions = yaml.safe_load(text)["__postgres_metastore_versions"]
+    ours = {f"{system.capitalize()}-{release.split('.')[0]}": version
+            for (system, release), version in POSTGRESQL_VERSIONS.items()}  # fmt: skip
+    assert ours.items() <= versions.items()

@@ -15,6 +15,7 @@ import pytest
 from ansible_collections.airflowops.cluster.plugins.module_utils.host import (
     filesystems,
     foreign,
+    pgdg,
     surroundings,
 )
 from ansible_collections.airflowops.cluster.plugins.module_utils.host import probe as host_probe
@@ -70,7 +71,7 @@ def test_the_user_of_the_files(tmp_path: Path) -> None:
 def test_the_user_of_a_directory_service(monkeypatch: pytest.MonkeyPatch) -> None:
     name = "nobody-of-etc-passwd"
     assert surroundings.user_facts(name) is None
-    monkeypatch.setattr(surroundings, "known_elsewhere", lambda _name: True)
+    monkeypatch.setattr(surroundings, "known_elsewhere", lambda _find, _name: True)
     assert surroundings.user_facts(name) == {"local": False, "home": "", "shell": "", "group": False}
 
 
@@ -235,3 +236,43 @@ def options_of(mount: str) -> list[str]:
     """Of the mount that lies above all others there."""
     lines = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
     return next((line[3].split(",") for line in reversed(lines) if line[1] == mount), [])
+
+
+# --- PostgreSQL's own repository
+
+PGDG_LIST = "deb [signed-by=/x.asc] https://apt.postgresql.org/pub/repos/apt bookworm-pgdg main\n"
+PGDG_SOURCES = "Types: deb\nURIs: https://apt.postgresql.org/pub/repos/apt\nSuites: bookworm-pgdg\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "named"),
+    [
+        ("/etc/apt/sources.list", f"deb http://deb.debian.org/debian bookworm main\n{PGDG_LIST}", True),
+        ("/etc/apt/sources.list.d/pgdg.list", PGDG_LIST, True),
+        ("/etc/apt/sources.list.d/pgdg.list", f"# {PGDG_LIST}", False),
+        ("/etc/apt/sources.list.d/pgdg.list.save", PGDG_LIST, False),
+        ("/etc/apt/sources.list.d/pgdg.sources", PGDG_SOURCES, True),
+        ("/etc/apt/sources.list.d/pgdg.sources", f"{PGDG_SOURCES}Enabled: no\n", False),
+        ("/etc/apt/sources.list.d/all.sources", f"Types: deb\nEnabled: no\n\n{PGDG_SOURCES}", True),
+    ],
+)
+def test_the_repository_of_postgresql(tmp_path: Path, path: str, text: str, named: bool) -> None:
+    write(tmp_path, path, text)
+    assert pgdg.sources(str(tmp_path)) == ([path] if named else [])
+
+
+@pytest.mark.parametrize(
+    ("status", "version"),
+    [
+        ("Package: postgresql\nStatus: install ok installed\nVersion: 15+248+deb12u2\n", "15"),
+        (
+            "Package: a\n\nPackage: postgresql\nStatus: install ok installed\nVersion: 18+287.pgdg12\n",
+            "18",
+        ),
+        ("Package: postgresql\nStatus: deinstall ok config-files\nVersion: 18\n", ""),
+        ("Package: postgresql-15\nStatus: install ok installed\nVersion: 15.14-0\n", ""),
+        ("", ""),
+    ],
+)
+def test_the_installed_version_of_postgresql(status: str, version: str) -> None:
+    assert pgdg.installed_version(status) == version

@@ -5,16 +5,18 @@
 
 from __future__ import annotations
 
+import grp
 import pwd
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 from ansible_collections.airflowops.cluster.plugins.module_utils.host.filesystems import filesystems
 from ansible_collections.airflowops.cluster.plugins.module_utils.host.foreign import (
     foreign_services,
     postgresql_clusters,
 )
+from ansible_collections.airflowops.cluster.plugins.module_utils.host.pgdg import postgresql_package
 from ansible_collections.airflowops.cluster.plugins.module_utils.host.probe import names_in, read_text
 
 # In the order in which they count: a file in an earlier one hides those of its name in the later ones.
@@ -49,10 +51,10 @@ def entry_of(text: str, name: str) -> list[str]:
     return []
 
 
-def known_elsewhere(name: str) -> bool:
-    """Whether the system knows the user at all, as from LDAP."""
+def known_elsewhere(find: Callable[[str], Any], name: str) -> bool:
+    """Whether the system knows the user or group at all, as from LDAP."""
     try:
-        pwd.getpwnam(name)
+        find(name)
     except KeyError:
         return False
     return True
@@ -63,8 +65,9 @@ def user_facts(name: str = "airflow", root: str = "/") -> dict[str, Any] | None:
     fields = entry_of(read_text(Path(root, "etc/passwd")), name)
     group = bool(entry_of(read_text(Path(root, "etc/group")), name))
     if len(fields) > 6:
+        group = group or (root == "/" and known_elsewhere(grp.getgrnam, name))
         return {"local": True, "home": fields[5], "shell": fields[6], "group": group}
-    if root == "/" and known_elsewhere(name):
+    if root == "/" and known_elsewhere(pwd.getpwnam, name):
         return {"local": False, "home": "", "shell": "", "group": group}
     return None
 
@@ -77,4 +80,5 @@ def surroundings(root: str = "/") -> dict[str, Any]:
         "filesystems": filesystems(),
         "foreign": foreign_services(root),
         "postgresql_clusters": postgresql_clusters(root),
+        "postgresql_package": postgresql_package(root),
     }

@@ -67,6 +67,7 @@ def check_foreign(cluster: dict[str, Any], problems: Problems) -> None:
                 )
     for host in known_hosts(cluster, *users_of(cluster)["postgresql"]):
         check_postgresql_port(cluster, host, problems)
+        check_postgresql_version(cluster, host, problems)
 
 
 def expected_version(probe: dict[str, Any]) -> str:
@@ -102,5 +103,36 @@ def check_postgresql_port(cluster: dict[str, Any], host: str, problems: Problems
         problems.add(
             f"Port {port} of postgres_metastore_port is taken on {{hosts}} by another PostgreSQL ({unit}): "
             "stop that one, or choose another port",
+            host,
+        )
+
+
+def check_postgresql_version(cluster: dict[str, Any], host: str, problems: Problems) -> None:
+    """The package `postgresql` of PostgreSQL's own repository is the newest version."""
+    probe = cluster["hosts"][host].get("probe") or {}
+    package, expected = probe.get("postgresql_package") or {}, expected_version(probe)
+    ours = any(
+        found["ours"] and found["version"] == expected for found in probe.get("postgresql_clusters", [])
+    )
+    version = package.get("version", "")
+    if not expected or ours or version == expected:
+        return
+    pin = (
+        "in /etc/apt/preferences.d/postgresql put the three lines `Package: *`, "
+        "`Pin: release o=apt.postgresql.org`, `Pin-Priority: 100`"
+    )
+    if version:
+        source = f" by {listing(package['sources'])}" if package["sources"] else ""
+        problems.add(
+            f"The package postgresql on {{hosts}} is version {version}{source}, and the metastore needs that "
+            f"of the distribution, {expected}: {pin}, remove what is installed of version {version}, and run "
+            "`apt update`; or remove the repository",
+            host,
+        )
+    elif package.get("sources"):
+        problems.add(
+            f"{listing(package['sources'])} on {{hosts}} names PostgreSQL's own repository, whose versions "
+            f"are other ones than the {expected} that the metastore needs, and apt has no lists yet: {pin}, "
+            "and run `apt update`; or remove the repository",
             host,
         )
