@@ -236,7 +236,10 @@ class Table:
         return {"changed": there}
 
     def save(self, script: str) -> None:
-        self.path.parent.mkdir(mode=0o755, exist_ok=True)
+        # A mode of mkdir is less what the umask takes, and services look into this folder.
+        if not self.path.parent.is_dir():
+            self.path.parent.mkdir()
+            self.path.parent.chmod(0o755)
         write(self.path, script, 0o644)
 
 

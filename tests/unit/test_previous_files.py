@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from ansible_collections.airflowops.cluster.plugins.module_utils.host.previous import (
     PreviousFiles,
     changed_at,
+    make_directory,
     note_units,
     noted_units,
 )
@@ -116,6 +118,16 @@ def test_nothing_is_kept_where_no_run_has_ended_well(tmp_path: Path, file: Path)
     write(folder, file, "first\n")
     assert PreviousFiles(folder).files == {}
     assert PreviousFiles(folder).facts == {"airflowops_kept": False, "airflowops_unsettled": True}
+
+
+def test_the_folder_above_is_for_all_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        make_directory(tmp_path / "upper/own")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "upper").stat().st_mode & 0o777 == 0o755
+    assert (tmp_path / "upper/own").stat().st_mode & 0o777 == 0o700
 
 
 def test_units_are_noted_once(folder: str) -> None:

@@ -42,8 +42,10 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def make_directory(path: Path) -> None:
-    # The upper one holds more than this.
-    path.parent.mkdir(0o755, exist_ok=True)
+    # The upper one holds more than this. A mode of mkdir is less what the umask takes.
+    if not path.parent.is_dir():
+        path.parent.mkdir()
+        path.parent.chmod(0o755)
     path.mkdir(0o700, exist_ok=True)
 
 
