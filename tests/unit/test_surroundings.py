@@ -19,6 +19,7 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.host import (
     surroundings,
 )
 from ansible_collections.airflowops.cluster.plugins.module_utils.host import probe as host_probe
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.users import HOME
 
 ROLES = Path(__file__).parents[2] / "roles"
 
@@ -276,3 +277,20 @@ def test_the_repository_of_postgresql(tmp_path: Path, path: str, text: str, name
 )
 def test_the_installed_version_of_postgresql(status: str, version: str) -> None:
     assert pgdg.installed_version(status) == version
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("topology/vars/main.yml", "__topology_metastore_tls_directory: /etc/airflowops/metastore\n"),
+        ("postgres_metastore/vars/main/main.yml", "/main/conf.d/airflow.conf\n"),
+        (
+            "postgres_metastore/vars/main/patroni.yml",
+            "/etc/systemd/system/patroni.service.d/airflowops.conf\n",
+        ),
+        ("airflow_common/vars/main/main.yml", f"__airflow_home: {HOME}\n"),
+        ("airflow_common/vars/main/main.yml", "__airflow_user: airflow\n"),
+    ],
+)
+def test_marks_are_where_the_roles_put_them(file: str, line: str) -> None:
+    assert line in (ROLES / file).read_text()
