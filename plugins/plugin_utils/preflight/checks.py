@@ -45,7 +45,7 @@ import re
 from collections import Counter
 from fnmatch import fnmatch
 from functools import partial
-from typing import Any, Callable, Iterable
+from typing import Any, Callable
 
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight import kinds
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.airflow_config import (
@@ -57,16 +57,12 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.airfl
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.auth import check_auth
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.authority import check_authority
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.broker import (
-    BUS_OFFSET,
     check_broker,
-    redis_ports,
     uses_own_broker,
 )
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.bundles import check_bundles
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.disks import (
     check_disks,
-    installed,
-    release_on_root,
 )
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.environment import (
     check_environment,
@@ -74,35 +70,28 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.envir
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.firewall import check_firewall
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.foreign import check_foreign
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.ingress import (
-    HTTPS_PORT,
     check_front,
-    uses_https,
 )
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.interpreter import (
     check_interpreter,
 )
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.kinds import shown
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.machines import check_probes
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.meaning import check_meaning
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.metastore import (
-    PATRONI_PORTS,
     check_metastore,
     uses_own_metastore,
-    uses_patroni,
 )
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.names import check_names
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.observability import (
     OBSERVABILITY_PORTS,
     check_observability,
-    figure_ports,
 )
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.ports import PORTS, check_ports
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.problems import (
-    HIGHEST_PORT,
     Problems,
-    as_integer,
     hosts_of,
     known_hosts,
-    listing,
-    setting,
     values_of,
 )
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.release import check_release
@@ -111,7 +100,6 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.secre
     check_secret_inputs,
 )
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.secrets import (
-    RUNS_AIRFLOW,
     SECRETS,
     SECRETS_FILE,
     unset,
@@ -131,53 +119,11 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.worke
     check_workers,
 )
 
-MIB = 1024 * 1024
 # RFC 5280: ub-common-name.
 LONGEST_COMMON_NAME = 64
-# A machine's kernel keeps some of the memory that is built in; a machine sold as 2 GiB shows 1.8 to 1.95.
-MEMORY_KEPT_BY_KERNEL = 0.1
-PYTHONS = ("3.11", "3.12", "3.13")
-# Versions by the id in os-release.
-SYSTEMS = {"debian": ("12", "13")}
-# Written for, and not proven: only for who asks for it.
-UNTESTED_SYSTEMS = {"ubuntu": ("24.04",), "almalinux": ("9",), "rocky": ("9",), "rhel": ("9",)}
-# Their own Python is too old; a role installs another beside it.
-ENTERPRISE_LINUX = ("almalinux", "rocky", "rhel")
-SYSTEM_NAMES = "Debian 12 or 13"
-OUR_UNITS = (
-    "redis-cluster@*",
-    "postgresql*",
-    "patroni*",
-    "etcd*",
-    "airflow*",
-    "flower*",
-    "haproxy*",
-    "service-endpoints*",
-    "nginx*",
-    "prometheus*",
-    "collectd*",
-)
 
 MUST_HAVE_HOSTS = ("airflow_master", "airflow_worker")
-# Flower asks the broker, so it needs the way to it as well.
-USES_ENDPOINTS = (*RUNS_AIRFLOW, "flower")
 
-# Which role listens on the port that a variable names. The ports of Redis are a list.
-PORTS = {
-    "postgres_metastore_port": ("postgres_metastore",),
-    **{name: ("postgres_metastore",) for name in PATRONI_PORTS},
-    "airflow_master_api_port": ("airflow_master",),
-    "airflow_master_execution_port": ("airflow_master",),
-    "airflow_master_scheduler_health_port": ("airflow_master",),
-    "airflow_master_triggerer_log_port": ("airflow_master",),
-    "airflow_worker_log_port": ("airflow_worker",),
-    "service_endpoints_broker_port": USES_ENDPOINTS,
-    "service_endpoints_metastore_port": USES_ENDPOINTS,
-    "service_endpoints_execution_port": USES_ENDPOINTS,
-    "flower_port": ("flower",),
-    "nginx_lb_http_port": ("nginx_lb",),
-    HTTPS_PORT: ("nginx_lb",),
-}
 # Variables whose types are judged together with what they mean, in plainer words.
 JUDGED_BY_MEANING = {
     *PORTS,
@@ -301,178 +247,6 @@ def check_secrets(cluster: dict[str, Any], problems: Problems) -> None:
             others = [host for host, digest in digests.items() if digest != usual]
             problems.add(
                 f"{name} on {{hosts}} is not the one of the other hosts: set it once, in {where}", *others
-            )
-
-
-# --- Ports
-
-
-def planned_ports(cluster: dict[str, Any], host: str, problems: Problems) -> list[tuple[int, str]]:
-    """The ports that a host will listen on, each with the variable it comes from."""
-    values = values_of(cluster, host)
-    roles = {role for role in cluster["roles"] if host in hosts_of(cluster, role)}
-    ports: list[tuple[int, str]] = []
-    if "redis_cluster" in roles:
-        for port in redis_ports(cluster, host) or []:
-            ports += [
-                (port, "redis_cluster_ports"),
-                (port + BUS_OFFSET, "the cluster bus of redis_cluster_ports"),
-            ]
-    for name, users in PORTS.items():
-        if (
-            roles.intersection(users)
-            and (name not in PATRONI_PORTS or uses_patroni(cluster))
-            and (name != HTTPS_PORT or uses_https(cluster, host))
-        ):
-            ports += checked_port(name, values.get(name), host, problems)
-    for name, value in figure_ports(cluster, host).items():
-        ports += checked_port(name, value, host, problems)
-    return ports
-
-
-def checked_port(name: str, value: Any, host: str, problems: Problems) -> list[tuple[int, str]]:
-    port = as_integer(value)
-    if port is None or not 1 <= port <= HIGHEST_PORT:
-        problems.add(f"{name} is not a port on {{hosts}}: set it to a number from 1 to {HIGHEST_PORT}", host)
-        return []
-    return [(port, name)]
-
-
-def check_ports(cluster: dict[str, Any], problems: Problems) -> None:
-    for host in known_hosts(cluster, *cluster["roles"]):
-        users: dict[int, list[str]] = {}
-        for port, name in planned_ports(cluster, host, problems):
-            users.setdefault(port, []).append(name)
-        for port, names in users.items():
-            if len(names) > 1:
-                twice = (
-                    f"{names[0]} names it {len(names)} times"
-                    if len(set(names)) == 1
-                    else " and ".join(sorted(set(names)))
-                )
-                problems.add(
-                    f"Port {port} is used twice on {{hosts}}, {twice}: choose another port for one of them",
-                    host,
-                )
-        for port, owner in foreign_listeners(cluster["hosts"][host].get("probe"), users).items():
-            problems.add(
-                f"Port {port} of {users[port][0]} is taken on {{hosts}} by {owner}: "
-                "stop that service, or choose another port",
-                host,
-            )
-
-
-def foreign_listeners(probe: dict[str, Any] | None, ports: Iterable[int]) -> dict[int, str]:
-    """Which of the ports are held by processes that no unit of ours has started."""
-    # Without root's rights the owner of a socket cannot be seen: it may well be ours.
-    if not probe or not probe.get("privileged"):
-        return {}
-    found = {}
-    for entry in probe.get("listening") or []:
-        unit = entry.get("unit") or ""
-        if entry["port"] in ports and not any(fnmatch(unit, pattern) for pattern in OUR_UNITS):
-            process = entry.get("process") or "a process that cannot be seen from this host"
-            found[entry["port"]] = f"{process} ({unit})" if unit else process
-    return found
-
-
-# --- What was seen of the hosts
-
-
-def check_probes(cluster: dict[str, Any], problems: Problems) -> None:
-    probes = {host: entry["probe"] for host, entry in cluster["hosts"].items() if entry.get("probe")}
-    for host, probe in probes.items():
-        check_system(host, probe, problems, bool(values_of(cluster, host).get("preflight_allow_untested")))
-    for host in known_hosts(cluster, *RUNS_AIRFLOW):
-        if host in probes:
-            check_memory(
-                host, probes[host], setting(cluster, host, "preflight_min_memory_mib", 2048), problems
-            )
-            folders = probes[host].get("filesystems") or {}
-            if release_on_root(folders) and not installed(cluster, host):
-                check_disk(
-                    host, probes[host], setting(cluster, host, "preflight_min_disk_mib", 2048), problems
-                )
-    if probes:
-        limit = max(setting(cluster, host, "preflight_max_clock_offset", 5) for host in probes)
-        check_clocks(probes, limit, problems)
-
-
-def check_system(host: str, probe: dict[str, Any], problems: Problems, allow_untested: bool = False) -> None:
-    system = probe["os"]
-    version = system["version"]
-    if system["id"] in ENTERPRISE_LINUX:
-        version = version.partition(".")[0]
-    untested = version in UNTESTED_SYSTEMS.get(system["id"], ())
-    if version not in SYSTEMS.get(system["id"], ()) and not untested:
-        problems.add(f"{system['name']} on {{hosts}} is not supported: use {SYSTEM_NAMES}", host)
-    elif untested and not allow_untested:
-        problems.add(
-            f"{system['name']} on {{hosts}} is not supported yet, nobody has proven that it works: "
-            f"use {SYSTEM_NAMES}, or set preflight_allow_untested: true to try it",
-            host,
-        )
-    elif system["id"] not in ENTERPRISE_LINUX and not set(PYTHONS).intersection(probe["pythons"]):
-        have = f"only Python {', '.join(probe['pythons'])}" if probe["pythons"] else "no Python 3"
-        problems.add(
-            f"There is {have} on {{hosts}}, but Airflow is installed for {', '.join(PYTHONS)}: "
-            "install the distribution's package python3",
-            host,
-        )
-    if not probe["systemd"]:
-        problems.add(
-            "systemd is not the init system of {hosts}: use hosts that boot it, it runs all services",
-            host,
-        )
-
-
-def check_memory(host: str, probe: dict[str, Any], least: int, problems: Problems) -> None:
-    total, limit = probe.get("memory_total"), probe.get("memory_limit")
-    seen = [int(number / MIB) for number in (total, limit) if number is not None]
-    short = (total is not None and total < least * MIB * (1 - MEMORY_KEPT_BY_KERNEL)) or (
-        limit is not None and limit < least * MIB
-    )
-    if short:
-        problems.add(
-            f"Memory is {min(seen)} MiB on {{hosts}}, but a host that runs Airflow needs {least} MiB: "
-            "give it more, or lower preflight_min_memory_mib at your own risk",
-            host,
-        )
-
-
-def check_disk(host: str, probe: dict[str, Any], least: int, problems: Problems) -> None:
-    free = probe.get("disk_free")
-    if free is not None and free < least * MIB:
-        problems.add(
-            f"Free disk on / is {int(free / MIB)} MiB on {{hosts}}, but a host that runs Airflow needs "
-            f"{least} MiB: free some, or lower preflight_min_disk_mib",
-            host,
-        )
-
-
-def check_clocks(probes: dict[str, dict[str, Any]], limit: int, problems: Problems) -> None:
-    """Compares the clocks with the controller's, and those that agree with it with one another."""
-    mend = "run chrony or systemd-timesyncd on all hosts and the controller"
-    ranges = {
-        host: (
-            probe["clock_offset"] - probe["clock_uncertainty"],
-            probe["clock_offset"] + probe["clock_uncertainty"],
-        )
-        for host, probe in probes.items()
-        if probe.get("clock_offset") is not None and probe.get("clock_uncertainty") is not None
-    }
-    off = [host for host, (least, most) in ranges.items() if least > limit or most < -limit]
-    if off:
-        offsets = listing(f"{host} by {probes[host]['clock_offset']:+.1f} s" for host in off)
-        problems.add(f"Clocks are more than {limit} s apart from the controller's, {offsets}: {mend}")
-    rest = [host for host in sorted(ranges) if host not in off]
-    if rest:
-        ahead = max(rest, key=lambda host: ranges[host][0])
-        behind = min(rest, key=lambda host: ranges[host][1])
-        apart = probes[ahead]["clock_offset"] - probes[behind]["clock_offset"]
-        if ranges[ahead][0] - ranges[behind][1] > limit:
-            problems.add(
-                f"The clocks of {ahead} and {behind} are {apart:.1f} s apart, more than {limit} s: {mend}"
             )
 
 
