@@ -59,9 +59,9 @@ servers:
     read_only:
       description: Whether it takes no writes, as a standby.
       type: bool
-      revision:
-        description: The revision of Airflow's schema that the database holds, or nothing.
-        type: str
+    revision:
+      description: The revision of Airflow's schema that the database holds, or nothing.
+      type: str
   sample:
     airflow_database_url:
       {problem: "", server: "db.example.org:5432", server_version: "15.4", read_only: false, revision: ""}
