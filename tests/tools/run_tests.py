@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs the stages named (all, if none is) and closes with `N passed, N failed, N skipped`.
 
-Stages: lint, unit, integration, single_node, multi_node, and rough, which runs only when named. A machine
-that cannot run containers leaves the topologies out and says so: with AIRFLOWOPS_REQUIRE_LAB=1 a failure.
+Stages: lint, unit, integration, labs (both topologies side by side); by name also single_node, multi_node and
+rough. A machine that cannot run containers leaves the topologies out and says so: with
+AIRFLOWOPS_REQUIRE_LAB=1 a failure, as is a test that is left out for a reason that is not listed here.
 With LONG=1 the topologies are tested with what takes minutes, too.
 """
 
@@ -90,14 +91,16 @@ def lint(tally: Tally) -> None:
                 tally.notes.append(f"FAILED: {name}")
 
 
-def pytest(tally: Tally, *arguments: str) -> None:
+def pytest(tally: Tally, *arguments: str, capture: bool = False) -> str:
+    """With `capture` its output is returned instead of shown."""
     with tempfile.TemporaryDirectory() as directory:
         report = Path(directory) / "report.xml"
-        code = run([sys.executable, "-m", "pytest", *arguments, f"--junitxml={report}"]).returncode
+        done = run([sys.executable, "-m", "pytest", *arguments, f"--junitxml={report}"], capture)
+        output, code = done.stdout or "", done.returncode
         if not report.exists():
             tally.failed += 1
             tally.notes.append(f"FAILED: pytest {' '.join(arguments)} ended with {code} and no report")
-            return
+            return output
         for suite in ET.parse(report).getroot().iter("testsuite"):
             count = {key: int(suite.get(key, "0")) for key in ("tests", "failures", "errors", "skipped")}
             bad = count["failures"] + count["errors"]
@@ -111,6 +114,7 @@ def pytest(tally: Tally, *arguments: str) -> None:
                         tally.notes.append(f"FAILED: {case.get('name')} was left out: {reason}")
                     else:
                         tally.skipped += 1
+    return output
 
 
 def lab_obstacle() -> str | None:
@@ -123,32 +127,60 @@ def lab_obstacle() -> str | None:
     return None if done.returncode == 0 else f"podman does not work here: {done.stderr.strip()[-300:]}"
 
 
-def lab(tally: Tally, topology: str) -> None:
+def lab(tally: Tally, topology: str, capture: bool = False) -> str:
     obstacle = lab_obstacle()
     if obstacle is None:
         long = ["--long"] if os.environ.get("LONG") == "1" else []
         tests = [f"tests/lab/{name}" for name in LATER[topology]] if topology in LATER else ["tests/lab"]
-        pytest(tally, *tests, f"--topology={topology}", "--durations=20", *long)
-    elif os.environ.get("AIRFLOWOPS_REQUIRE_LAB") == "1":
+        return pytest(tally, *tests, f"--topology={topology}", "--durations=20", *long, capture=capture)
+    if os.environ.get("AIRFLOWOPS_REQUIRE_LAB") == "1":
         tally.failed += 1
         tally.notes.append(f"FAILED: {topology} could not be tested: {obstacle}")
     else:
         tally.skipped += 1
         tally.notes.append(f"SKIPPED: {topology}: {obstacle}")
+    return ""
+
+
+def side_by_side(tally: Tally) -> None:
+    """Both topologies at once: each mostly waits for its hosts. The second one's output comes at the end."""
+    first, second = TOPOLOGIES
+    booted = ROOT / ".lab" / first.replace("_", "-") / "known_hosts"
+    booted.unlink(missing_ok=True)
+    theirs = Tally()
+    with ThreadPoolExecutor(max_workers=1) as pool:
+
+        def later() -> str:
+            # By then the image is there, and the first lab's end does not take down what both stand on.
+            deadline = time.monotonic() + 600
+            while not booted.exists() and time.monotonic() < deadline:
+                time.sleep(1)
+            return lab(theirs, second, capture=True)
+
+        job = pool.submit(later)
+        lab(tally, first)
+        print(f"\n==== {second}, at the same time\n{job.result()}", flush=True)
+    tally.passed += theirs.passed
+    tally.failed += theirs.failed
+    tally.skipped += theirs.skipped
+    tally.notes += theirs.notes
 
 
 def main(stages: list[str]) -> int:
     tally = Tally()
-    for stage in stages or ["lint", "unit", "integration", *TOPOLOGIES]:
+    stages = stages or ["lint", "unit", "integration", "labs"]
+    for stage in stages:
         print(f"\n==== {stage}", flush=True)
         start = time.monotonic()
         if stage == "lint":
             lint(tally)
+        elif stage == "labs":
+            side_by_side(tally)
         elif stage in (*TOPOLOGIES, *LATER):
             lab(tally, stage)
         else:
-            side_by_side = ["--numprocesses=auto", "--dist=loadfile"]
-            pytest(tally, f"tests/{stage}", "--durations=10", *side_by_side)
+            in_parallel = ["--numprocesses=auto", "--dist=loadfile"]
+            pytest(tally, f"tests/{stage}", "--durations=10", *in_parallel)
         print(f"==== {stage}: {time.monotonic() - start:.0f} s", flush=True)
     print()
     for note in tally.notes:
