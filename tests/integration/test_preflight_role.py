@@ -150,7 +150,7 @@ def test_everything_bad_is_told_once_and_no_secret_is_shown(lab: Lab) -> None:
     lab.groups["airflow_master"]["vars"] = {
         "airflow_required_queues": ["default"],
         "airflow_master_api_port": 8974,
-        "cluster_address": "{{ not_defined_anywhere }}",
+        "cluster_address": "",
     }
     lab.secrets["airflow_fernet_key"] = "not-32-bytes-but-Kq81z"
     lab.secrets["airflow_jwt_secret"] = "$(openssl rand -base64 32)"
