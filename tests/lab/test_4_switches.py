@@ -82,7 +82,7 @@ def test_dags_are_deployed_in_seconds_and_a_broken_one_is_named(lab: Lab, tmp_pa
     (tmp_path / "lab_new.py").write_text(NEW_DAG.replace('queue="nobody", ', ""))
     begun = time.monotonic()
     assert "failed=0" in lab.playbook(*arguments)
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun < 120
     lab.playbook("playbooks/dags_deploy.yml")
     assert not lab.host(lab.group("airflow_worker")[0]).file("/opt/airflow/dags/lab_new.py").exists
 
