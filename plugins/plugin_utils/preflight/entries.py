@@ -180,22 +180,22 @@ def package_environment(value: Any) -> str:
     return ""
 
 
-def celery_settings(value: Any) -> str:
+def names_of_celery(value: Any, what: str, set_by: Mapping[str, str]) -> str:
+    """Names in lower case, without those that the collection sets."""
     for name in value if isinstance(value, Mapping) else ():
         if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-            return f"has the name {shown(name)}: write settings of Celery in lower case, as in task_acks_late"
-        if name in CELERY_SET_BY:
-            return f"has {name}, which the collection sets: remove it, and use {CELERY_SET_BY[name]}"
+            return f"has the name {shown(name)}: write {what} in lower case"
+        if name in set_by:
+            return f"has {name}, which the collection sets: remove it, and use {set_by[name]}"
     return ""
+
+
+def celery_settings(value: Any) -> str:
+    return names_of_celery(value, "settings of Celery, such as task_acks_late,", CELERY_SET_BY)
 
 
 def broker_options(value: Any) -> str:
-    for name in value if isinstance(value, Mapping) else ():
-        if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-            return f"has the name {shown(name)}: write transport options of Celery in lower case"
-        if name in BROKER_SET_BY:
-            return f"has {name}, which the collection sets: remove it, and use {BROKER_SET_BY[name]}"
-    return ""
+    return names_of_celery(value, "transport options of Celery", BROKER_SET_BY)
 
 
 # --- PostgreSQL and observability
