@@ -88,6 +88,7 @@ def test_what_redis_refuses_while_it_runs_does_not_stay_in_its_file(lab: Lab) ->
 
 
 @pytest.mark.topology("single_node")
+@pytest.mark.usefixtures("long")
 def test_postgresql_starts_again_with_what_it_had(lab: Lab) -> None:
     (host,) = lab.group("postgres_metastore")
     wrong = {"postgres_metastore_config": {"shared_preload_libraries": "no_such_library"}}

@@ -19,7 +19,7 @@ from lab import ROOT, Lab, changed, recap, wait_until
 from test_2_verify import run_dag
 from test_4_faults import put_dag
 
-pytestmark = pytest.mark.topology("single_node")
+pytestmark = [pytest.mark.topology("single_node"), pytest.mark.usefixtures("long")]
 PORT = 3128
 PROXY = f"http://127.0.0.1:{PORT}"
 UNIT = "lab-proxy"

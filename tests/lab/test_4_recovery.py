@@ -41,6 +41,7 @@ def test_a_data_directory_that_is_gone(lab: Lab, data: str) -> None:
     restored(lab)
 
 
+@pytest.mark.usefixtures("long")
 def test_a_link_to_a_folder_that_is_gone(lab: Lab, data: str) -> None:
     host = lab.host(lab.group("postgres_metastore")[0])
     host.run_expect(
@@ -61,6 +62,7 @@ def test_a_link_to_a_folder_that_is_gone(lab: Lab, data: str) -> None:
         )
 
 
+@pytest.mark.usefixtures("long")
 def test_a_mount_point_is_refused_before_anything_stops_and_restored_on_request(lab: Lab, data: str) -> None:
     host = lab.host(lab.group("postgres_metastore")[0])
     mounted = "/srv/metastore-disk"
