@@ -88,7 +88,9 @@ def test_tasks_run_and_their_logs_are_read(lab: Lab) -> None:
         path = f"dags/hello_world2/dagRuns/{run['run_id']}/taskInstances/{task['task_id']}/logs/1"
         wait_until(
             f"the log of {task['task_id']}",
-            lambda path=path, task=task: f"served by {task['host']}" in json.dumps(lab.airflow.get(path)),
+            lambda path=path, task=task: (
+                f"served by {task['host'].split('.')[0]}" in json.dumps(lab.airflow.get(path))
+            ),
             timeout=10,
         )
 
