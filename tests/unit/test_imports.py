@@ -24,7 +24,6 @@ ALLOWED = {
     },
     "filter": {
         "module_utils.host",
-        "module_utils.postgres",
         "plugin_utils",
         "plugin_utils.health",
         "plugin_utils.preflight",
