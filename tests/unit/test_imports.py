@@ -38,7 +38,12 @@ ALLOWED = {
         "module_utils.redis",
         "module_utils.unlogged_module",
     },
-    "plugin_utils": {"module_utils.airflow", "module_utils.host", "plugin_utils.preflight"},
+    "plugin_utils": {
+        "module_utils.airflow",
+        "module_utils.firewall",
+        "module_utils.host",
+        "plugin_utils.preflight",
+    },
     "plugin_utils.health": {"module_utils.celery", "module_utils.redis", "plugin_utils"},
     "plugin_utils.preflight": {"module_utils.airflow", "module_utils.host", "plugin_utils"},
     "module_utils": set(),
