@@ -33,6 +33,7 @@ ALLOWED = {
         "module_utils.celery",
         "module_utils.etcd",
         "module_utils.firewall",
+        "module_utils.health",
         "module_utils.host",
         "module_utils.postgres",
         "module_utils.redis",
@@ -51,7 +52,8 @@ ALLOWED = {
     "module_utils.celery": set(),
     "module_utils.etcd": set(),
     "module_utils.firewall": {"module_utils.host"},
-    "module_utils.host": {"module_utils.airflow", "module_utils.etcd", "module_utils.redis"},
+    "module_utils.health": {"module_utils.etcd", "module_utils.host", "module_utils.redis"},
+    "module_utils.host": set(),
     "module_utils.postgres": set(),
     "module_utils.redis": set(),
 }

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.airflowops.cluster.plugins.module_utils.host.collectors import parse_certificate
+from ansible_collections.airflowops.cluster.plugins.module_utils.health.certificates import parse_certificate
 
 ROOT = Path(__file__).parents[2]
 METASTORE = ROOT / "roles/postgres_metastore/tasks"
