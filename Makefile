@@ -41,7 +41,7 @@ lab: ## One topology in the lab [TOPOLOGY=... LONG=1]
 	@tests/tools/bootstrap lab
 	@.venv/bin/python tests/tools/run_tests.py $(TOPOLOGY)
 
-bench: ## Side-by-side measurements, written into docs/benchmarks.md [SUITE=converge|redis_cluster|airflow]
+bench: ## Side-by-side measurements, written into docs/benchmarks.md [SUITE=converge|redis_cluster|airflow|host_files]
 	@tests/tools/bootstrap lab
 	@.venv/bin/python tests/benchmarks/$(SUITE).py
 

@@ -10,7 +10,7 @@ import hashlib
 import hmac
 from typing import Any
 
-from ansible_collections.airflowops.cluster.plugins.module_utils.postgres.saslprep import saslprep
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.saslprep import saslprep
 
 # PostgreSQL's own number: https://www.postgresql.org/docs/15/catalog-pg-authid.html
 ITERATIONS = 4096

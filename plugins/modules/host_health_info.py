@@ -267,7 +267,7 @@ clock_end:
 
 import time
 
-from ansible_collections.airflowops.cluster.plugins.module_utils.host.collectors import look
+from ansible_collections.airflowops.cluster.plugins.module_utils.health.collect import collect
 from ansible_collections.airflowops.cluster.plugins.module_utils.unlogged_module import QuietModule
 
 
@@ -329,7 +329,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     logins = {login["name"]: login for login in module.params["logins"]}
-    result = look({**module.params, "logins": logins}, module.params["timeout"])
+    result = collect({**module.params, "logins": logins}, module.params["timeout"])
     module.exit_json(changed=False, clock_start=start, clock_end=time.time(), **result)
 
 

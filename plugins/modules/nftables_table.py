@@ -11,7 +11,7 @@ short_description: Replace a table of nftables on trial, until a new connection 
 version_added: 0.1.0
 description:
   - Loads a table of nftables, all at once, and takes it back by itself after O(rollback_timeout) seconds. A
-    second call with O(state=confirmed) ends the trial and writes the file from which it is loaded at boot. It
+    second call with O(state=committed) ends the trial and writes the file from which it is loaded at boot. It
     has to come by another SSH connection than the first, so that rules which shut SSH out do not stay.
   - Compares what is loaded with what the file would load, in a network namespace of its own, so that a table
     that was changed or flushed by hand is found and mended. What counters say and elements with a time limit
@@ -23,12 +23,12 @@ author:
 options:
   state:
     description:
-      - V(tried) loads the table if it differs, and sets the time of its end.
-      - V(confirmed) ends the trial.
-      - V(admitted) adds O(elements) to sets that the loaded table has, and to the file.
+      - V(trial) loads the table if it differs, and sets the time of its end.
+      - V(committed) ends the trial.
+      - V(allowed) adds O(elements) to sets that the loaded table has, and to the file.
       - V(absent) removes the table and the file.
     type: str
-    choices: [tried, confirmed, admitted, absent]
+    choices: [trial, committed, allowed, absent]
     required: true
   table:
     description: Family and name of the table.
@@ -40,7 +40,7 @@ options:
     default: /etc/airflowops/firewall.nft
   content:
     description:
-      - What the file has to hold, for O(state=tried). It has to remove the table before it makes it.
+      - What the file has to hold, for O(state=trial). It has to remove the table before it makes it.
     type: str
   keep:
     description: Names of sets in which what the loaded table holds besides is kept.
@@ -48,7 +48,7 @@ options:
     elements: str
     default: []
   elements:
-    description: For O(state=admitted). Of each set, by its name, the addresses that have to be in it.
+    description: For O(state=allowed). Of each set, by its name, the addresses that have to be in it.
     type: dict
     default: {}
   rollback_timeout:
@@ -79,23 +79,23 @@ attributes:
 EXAMPLES = r"""
 - name: Try the rules
   airflowops.cluster.nftables_table:
-    state: tried
+    state: trial
     content: "{{ lookup('ansible.builtin.template', 'firewall.nft.j2') }}"
-  register: tried
+  register: rules
 
 - name: Connect anew
   ansible.builtin.meta: reset_connection
 
 - name: Keep the rules
   airflowops.cluster.nftables_table:
-    state: confirmed
+    state: committed
 """
 
 RETURN = r"""
 trial:
   description: Whether a trial began, which has to be confirmed.
   type: bool
-  returned: with O(state=tried)
+  returned: with O(state=trial)
 """
 
 import shutil
@@ -112,8 +112,8 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.firewall.nft_js
 )
 from ansible_collections.airflowops.cluster.plugins.module_utils.firewall.rollback import (
     FOLDER,
-    Trial,
-    TrialError,
+    Rollback,
+    RollbackError,
     write,
 )
 
@@ -129,12 +129,12 @@ class Table:
         self.name = module.params["table"]
         self.path = Path(module.params["path"])
         self.passing = [module.params["settling_set"]]
-        self.trial = Trial(module, UNIT)
+        self.rollback = Rollback(module, UNIT)
 
     def nft(self, *arguments: str, data: str | None = None) -> str:
         rc, out, err = self.module.run_command(["nft", *arguments], data=data)
         if rc != 0:
-            raise TrialError(f"nft {' '.join(arguments)} failed: {(err or out).strip()}")
+            raise RollbackError(f"nft {' '.join(arguments)} failed: {(err or out).strip()}")
         return out
 
     def live(self) -> dict | None:
@@ -152,7 +152,7 @@ class Table:
                 ["unshare", "--net", "sh", "-c", EXPECTED, "sh", candidate.name, self.name]
             )
         if rc != 0:
-            raise TrialError(
+            raise RollbackError(
                 f"The rules cannot be looked at in a network namespace of their own: {err.strip()}"
             )
         return table_of(out, self.passing)
@@ -162,7 +162,7 @@ class Table:
 
     def take_back(self) -> None:
         """What a trial that nobody confirmed would do at its end."""
-        self.trial.cancel()
+        self.rollback.cancel()
         self.nft("-f", str(FOLDER / "former.nft"))
 
     def begin_trial(self, script: str, live: dict | None) -> None:
@@ -170,19 +170,19 @@ class Table:
         former = self.nft("list", "table", *self.name.split()) if live else ""
         FOLDER.mkdir(mode=0o700, exist_ok=True)
         write(FOLDER / "former.nft", remove + former)
-        write(FOLDER / "tried.nft", script)
+        write(FOLDER / "trial.nft", script)
         settle = f"add element {self.name} {self.passing[0]} {{ tcp timeout {SETTLING_SECONDS}s }}\n"
         nft = shutil.which("nft") or "/usr/sbin/nft"
-        self.trial.begin(self.module.params["rollback_timeout"], [nft, "-f", str(FOLDER / "former.nft")])
+        self.rollback.begin(self.module.params["rollback_timeout"], [nft, "-f", str(FOLDER / "former.nft")])
         self.nft("-f", "-", data=script + ("" if live else settle))
 
-    def tried(self) -> dict:
+    def try_rules(self) -> dict:
         params = self.module.params
         if not shutil.which("nft"):
             if self.module.check_mode:
                 return {"changed": True, "trial": False}
-            raise TrialError("There is no nft: install the distribution's package nftables.")
-        if self.trial.active() and not self.module.check_mode:
+            raise RollbackError("There is no nft: install the distribution's package nftables.")
+        if self.rollback.active() and not self.module.check_mode:
             self.take_back()
         live = self.live()
         wanted = self.expected(params["content"])
@@ -202,20 +202,20 @@ class Table:
             self.begin_trial(script, live)
         return {"changed": True, "trial": not self.module.check_mode, **result}
 
-    def confirmed(self) -> dict:
+    def commit(self) -> dict:
         if self.module.check_mode:
             return {"changed": False}
-        self.trial.end()
-        script = (FOLDER / "tried.nft").read_text(encoding="utf-8")
+        self.rollback.end()
+        script = (FOLDER / "trial.nft").read_text(encoding="utf-8")
         live = self.live()
         if not live or not same(live, self.expected(script)):
-            raise TrialError("The rules were taken back at the last moment. Run again.")
+            raise RollbackError("The rules were taken back at the last moment. Run again.")
         self.save(script)
-        for name in ("former.nft", "tried.nft"):
+        for name in ("former.nft", "trial.nft"):
             (FOLDER / name).unlink()
         return {"changed": True}
 
-    def admitted(self) -> dict:
+    def allow(self) -> dict:
         live = self.live() if shutil.which("nft") else None
         lacking = missing(live, self.module.params["elements"]) if live else {}
         if lacking and not self.module.check_mode:
@@ -224,12 +224,12 @@ class Table:
             self.save(self.saved() + lines)
         return {"changed": bool(lacking)}
 
-    def absent(self) -> dict:
+    def remove(self) -> dict:
         live = self.live() if shutil.which("nft") else None
         there = bool(live) or self.path.exists()
         if there and not self.module.check_mode:
-            if self.trial.active():
-                self.trial.cancel()
+            if self.rollback.active():
+                self.rollback.cancel()
             if live:
                 self.nft("delete", "table", *self.name.split())
             self.path.unlink(missing_ok=True)
@@ -248,7 +248,7 @@ def main() -> None:
         argument_spec={
             "state": {
                 "type": "str",
-                "choices": ["tried", "confirmed", "admitted", "absent"],
+                "choices": ["trial", "committed", "allowed", "absent"],
                 "required": True,
             },
             "table": {"type": "str", "default": "inet airflowops"},
@@ -259,12 +259,19 @@ def main() -> None:
             "rollback_timeout": {"type": "int", "default": 60},
             "settling_set": {"type": "str", "default": "settling"},
         },
-        required_if=[("state", "tried", ["content"])],
+        required_if=[("state", "trial", ["content"])],
         supports_check_mode=True,
     )
     try:
-        result = getattr(Table(module), module.params["state"])()
-    except (TrialError, OSError) as error:
+        table = Table(module)
+        calls = {
+            "trial": table.try_rules,
+            "committed": table.commit,
+            "allowed": table.allow,
+            "absent": table.remove,
+        }
+        result = calls[module.params["state"]]()
+    except (RollbackError, OSError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)
 

@@ -146,6 +146,7 @@ import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.airflowops.cluster.plugins.module_utils.celery.arguments import celery_argument_spec
 from ansible_collections.airflowops.cluster.plugins.module_utils.celery.inspect import QueueMembershipError
 from ansible_collections.airflowops.cluster.plugins.module_utils.celery.pause import WorkerPause
 from ansible_collections.airflowops.cluster.plugins.module_utils.redis.cluster import (
@@ -254,10 +255,7 @@ def main() -> None:
         "type": "dict",
         "options": {
             "key": {"type": "str", "required": True, "no_log": False},  # The name of a key is no secret.
-            "broker_url": {"type": "str", "required": True, "no_log": True},
-            "broker_transport_options": {"type": "dict", "default": {}},
-            "broker_secret_options": {"type": "dict", "default": {}, "no_log": True},
-            "celery_python": {"type": "path", "default": "/opt/airflow/current/bin/python"},
+            **celery_argument_spec(),
             "drain_timeout": {"type": "float", "default": 10},
         },
     }

@@ -228,8 +228,8 @@ def three_hosts(count: int = 6) -> list[str]:
 
 
 # --------------------------------------------------------------------- the modules
-def module_command(name: str) -> list[str]:
-    return [sys.executable, "-m", f"ansible_collections.airflowops.cluster.plugins.modules.{name}"]
+def module_command(name: str, python: str = sys.executable) -> list[str]:
+    return [python, "-m", f"ansible_collections.airflowops.cluster.plugins.modules.{name}"]
 
 
 def module_python() -> str:
@@ -255,12 +255,12 @@ def module_input(params: dict[str, object], check: bool = False) -> bytes:
     return json.dumps({"ANSIBLE_MODULE_ARGS": {**params, "_ansible_check_mode": check}}).encode()
 
 
-def run_module(name: str, check: bool = False, **params: object) -> dict:
+def run_module(name: str, check: bool = False, python: str = sys.executable, **params: object) -> dict:
     """Run a module as Ansible does: a process of its own, arguments on standard input, JSON on standard
     output.
     """
     done = subprocess.run(
-        module_command(name),
+        module_command(name, python),
         input=module_input(params, check),
         env=module_environment(),
         cwd=ROOT,

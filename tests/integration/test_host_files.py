@@ -309,3 +309,23 @@ def test_a_file_that_is_not_wanted_any_more_is_kept_too(tmp_path: Path, settled:
     index = json.loads((Path(settled["previous_directory"]) / "index.json").read_text())
     assert index["files"] == {}
     assert list(index["returned"]) == [file["path"]]
+
+
+@pytest.mark.usefixtures("host_key")
+def test_a_credential_of_its_own_module_opens_under_its_name_and_is_not_shown(tmp_path: Path) -> None:
+    path = tmp_path / "password"
+    wish = {**OWNER, "path": str(path), "content": "hunter2"}
+    assert run_module("systemd_credential", check=True, **wish)["changed"]
+    assert not path.exists()
+    result = run_module("systemd_credential", **wish)
+    assert result["changed_paths"] == [str(path)]
+    assert "hunter2" not in json.dumps(result)
+    assert mode(path) == 0o600
+    opened = subprocess.run(["systemd-creds", "decrypt", path, "-"], capture_output=True, check=True)
+    assert opened.stdout == b"hunter2"
+    assert not run_module("systemd_credential", **wish)["changed"]
+    # host_files takes it for the same.
+    assert not write({"path": str(path), "secret_content": "hunter2", "sealed": True})["changed"]
+    assert run_module("systemd_credential", path=str(path), state="absent")["changed_paths"] == [str(path)]
+    assert not run_module("systemd_credential", path=str(path), state="absent")["changed"]
+    assert "content" in run_module("systemd_credential", path=str(path))["msg"]

@@ -138,7 +138,7 @@ def test_rules_that_shut_ssh_out_are_taken_back(lab: Lab) -> None:
     rules = worker.check_output("cat /etc/airflowops/firewall.nft")
     broken = "\n".join(line for line in rules.splitlines() if 'comment "SSH"' not in line) + "\n"
     tried = lab.module(
-        "worker1", "airflowops.cluster.nftables_table", state="tried", content=broken, rollback_timeout=8
+        "worker1", "airflowops.cluster.nftables_table", state="trial", content=broken, rollback_timeout=8
     )
     assert tried["trial"]
     assert not opens(address, 22)

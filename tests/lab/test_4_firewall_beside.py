@@ -169,7 +169,7 @@ def test_hosts_are_admitted_by_runs_for_them_alone(host: Host) -> None:
         host.name,
         "airflowops.cluster.firewall_rules",
         backend=host.beside.name,
-        state="admitted",
+        state="allowed",
         rules=rules,
     )
     assert done["changed"]

@@ -29,7 +29,7 @@ ELSEWHERE = {
     "python3 -m venv": "takes minutes and the network",
     "$EDITOR": "an editor",
     "ansible-vault edit": "an editor",
-    "ansible-playbook playbooks/init_secrets.yml": "tests/integration/test_secrets_file.py",
+    "ansible-playbook playbooks/init_secrets.yml": "tests/integration/test_vault_secrets.py",
     "ansible-playbook site.yml -i inventories/prod --ask-vault-pass": "test_1_lifecycle.py",
     "ansible-playbook airflowops.cluster.worker_": "test_4_workers.py",
     "ansible-playbook airflowops.cluster.dags_deploy": "test_4_switches.py",

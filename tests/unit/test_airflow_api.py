@@ -1,6 +1,7 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""The client of Airflow's API."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ import pytest
 import yaml
 from ansible_collections.airflowops.cluster.plugins.doc_fragments.airflow_api import ModuleDocFragment
 from ansible_collections.airflowops.cluster.plugins.module_utils.airflow import api as aa
-from ansible_collections.airflowops.cluster.plugins.modules import airflow_dag_run as dr
+from ansible_collections.airflowops.cluster.plugins.module_utils.airflow import dag_run as dr
+from ansible_collections.airflowops.cluster.plugins.module_utils.airflow import dag_run_report as report
 
 URL = "https://af.example.com/prefix"
 PASSWORD = "s3cret"
@@ -99,7 +101,7 @@ class Clock:
         self.now += seconds
 
 
-# The client
+# --- The client
 
 
 def test_it_logs_in_once_and_bounds_each_request(server, api):
@@ -257,7 +259,7 @@ def test_the_fragment_documents_the_arguments():
         assert documented[name].get("default") == option.get("default")
 
 
-# What answers mean
+# --- What answers mean
 
 
 def instance(task_id, state="success", map_index=-1, start="2026-03-01T00:00:00Z", **more):
@@ -275,7 +277,7 @@ def instance(task_id, state="success", map_index=-1, start="2026-03-01T00:00:00Z
 
 
 def test_tasks_come_in_the_order_of_their_start():
-    tasks = aa.summarize_tasks(
+    tasks = report.summarize_tasks(
         [
             instance("never", state=None, start=None, hostname="", try_number=0),
             instance("second", start="2026-03-01T00:00:01.500000Z"),
@@ -297,41 +299,41 @@ def test_tasks_come_in_the_order_of_their_start():
 
 
 def test_seconds_between():
-    assert aa.seconds_between("2026-03-01T00:00:00Z", "2026-03-01T01:00:00.250000+01:00") == 0.25
-    assert aa.seconds_between("2026-03-01T00:00:00Z", None) is None
-    assert aa.seconds_between(None, None) is None
+    assert report.seconds_between("2026-03-01T00:00:00Z", "2026-03-01T01:00:00.250000+01:00") == 0.25
+    assert report.seconds_between("2026-03-01T00:00:00Z", None) is None
+    assert report.seconds_between(None, None) is None
 
 
 def test_log_url():
-    task = aa.summarize_tasks([instance("t", map_index=3, try_number=2)])[0]
-    assert aa.log_url(URL + "/", "d", "manual__2026-03-01T00:00:00+00:00", task) == (
+    task = report.summarize_tasks([instance("t", map_index=3, try_number=2)])[0]
+    assert report.log_url(URL + "/", "d", "manual__2026-03-01T00:00:00+00:00", task) == (
         f"{URL}/dags/d/runs/manual__2026-03-01T00%3A00%3A00%2B00%3A00/tasks/t/mapped/3?try_number=2"
     )
 
 
 def test_a_failure_names_task_host_queue_try_and_log():
-    tasks = aa.summarize_tasks(
+    tasks = report.summarize_tasks(
         [
             instance("ok"),
             instance("bad", "failed", try_number=2),
             instance("after", "upstream_failed", start=None),
         ]
     )
-    assert aa.describe_failure(URL, "d", "r", tasks) == (
+    assert report.describe_failure(URL, "d", "r", tasks) == (
         "run r of DAG d failed: task bad failed on host w1, queue q1, try 2; "
         f"log: {URL}/dags/d/runs/r/tasks/bad?try_number=2; 1 more did not run because of that"
     )
 
 
 def test_a_failure_without_a_failed_task():
-    message = aa.describe_failure(URL, "d", "r", aa.summarize_tasks([instance("t", "skipped")]))
+    message = report.describe_failure(URL, "d", "r", report.summarize_tasks([instance("t", "skipped")]))
     assert "dagrun_timeout" in message
     assert "t skipped" in message
 
 
 def test_long_lists_are_shortened():
-    tasks = aa.summarize_tasks([instance("t", "failed", map_index=i) for i in range(25)])
-    message = aa.describe_failure(URL, "d", "r", tasks)
+    tasks = report.summarize_tasks([instance("t", "failed", map_index=i) for i in range(25)])
+    message = report.describe_failure(URL, "d", "r", tasks)
     assert message.count("failed on host") == 10
     assert message.endswith("and 15 more")
 
@@ -346,17 +348,17 @@ def test_long_lists_are_shortened():
     ],
 )
 def test_unfinished(run_state, states, hint):
-    tasks = aa.summarize_tasks([instance(f"t{i}", state) for i, state in enumerate(states)])
-    message = aa.describe_unfinished("d", {"dag_run_id": "r", "state": run_state}, tasks, 60)
+    tasks = report.summarize_tasks([instance(f"t{i}", state) for i, state in enumerate(states)])
+    message = report.describe_unfinished("d", {"dag_run_id": "r", "state": run_state}, tasks, 60)
     assert message.startswith(f"run r of DAG d is still {run_state} after 60 s: ")
     assert hint in message
 
 
 def test_unfinished_names_state_queue_and_host():
-    tasks = aa.summarize_tasks(
+    tasks = report.summarize_tasks(
         [instance("a", "running"), instance("b", None, start=None, hostname=None), instance("c")]
     )
-    message = aa.describe_unfinished("d", {"dag_run_id": "r", "state": "running"}, tasks, 60)
+    message = report.describe_unfinished("d", {"dag_run_id": "r", "state": "running"}, tasks, 60)
     assert "task a is running, queue q1, host w1; task b is not scheduled yet, queue q1" in message
     assert "task c" not in message
 
@@ -366,10 +368,10 @@ def test_import_errors_are_told_by_their_last_line():
         {"filename": "a.py", "stack_trace": "Traceback\n  x\nZeroDivisionError: y\n"},
         {"filename": "b.py"},
     ]
-    assert aa.describe_import_errors(errors) == "a.py: ZeroDivisionError: y; b.py: no stack trace"
+    assert report.describe_import_errors(errors) == "a.py: ZeroDivisionError: y; b.py: no stack trace"
 
 
-# The run
+# --- The run
 
 DAG = {
     "is_paused": False,
@@ -381,7 +383,7 @@ DAG = {
 
 
 def run_answer(state, run_id="r"):
-    ended = state in aa.FINISHED_RUN
+    ended = state in report.FINISHED_RUN
     return {
         "dag_run_id": run_id,
         "state": state,
@@ -434,7 +436,7 @@ def test_a_successful_run(server, dag_run):
         "run_id": "r",
         "state": "success",
         "duration": 3.0,
-        "tasks": aa.summarize_tasks([instance("t")]),
+        "tasks": report.summarize_tasks([instance("t")]),
     }
     assert server.sent("POST")[0]["body"] == {"dag_run_id": "r", "logical_date": None, "conf": {"a": 1}}
     assert server.sent("PATCH") == []

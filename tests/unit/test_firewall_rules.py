@@ -10,15 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.airflowops.cluster.plugins.module_utils.firewall import rollback as firewall_trial
-from ansible_collections.airflowops.cluster.plugins.module_utils.firewall import (
-    ufw_firewalld as firewall_rules,
+from ansible_collections.airflowops.cluster.plugins.module_utils.firewall import rollback
+from ansible_collections.airflowops.cluster.plugins.module_utils.firewall.firewalld import (
+    Firewalld,
+    listed,
+    rich_rules,
+    unsaved,
 )
-from ansible_collections.airflowops.cluster.plugins.module_utils.firewall.ufw_firewalld import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.firewall.ufw import (
+    Ufw,
     UfwMatch,
     UfwRule,
+    ufw_rules,
+    ufw_wanted,
+    ufw_words,
 )
-from ansible_collections.airflowops.cluster.plugins.modules.firewall_rules import Firewalld, Ufw
 
 
 def rule(source: str, *ports: str, why: str = "Redis", proto: str = "tcp") -> dict[str, Any]:
@@ -62,7 +68,7 @@ USER_RULES = f"""\
 
 
 def test_what_ufw_has_is_read_from_its_files() -> None:
-    assert firewall_rules.ufw_rules(USER_RULES, 4) == {
+    assert ufw_rules(USER_RULES, 4) == {
         UfwMatch(4, "tcp", "22", "0.0.0.0/0"): UfwRule("allow", ""),
         UfwMatch(4, "tcp", "7000,7001", "192.0.2.1"): UfwRule("allow", "airflowops: Redis"),
         UfwMatch(4, "tcp", "80", "0.0.0.0/0"): UfwRule("allow", "airflowops: nginx"),
@@ -71,31 +77,31 @@ def test_what_ufw_has_is_read_from_its_files() -> None:
 
 
 def test_what_is_wanted_is_what_ufw_then_has() -> None:
-    wanted = firewall_rules.ufw_wanted([REDIS, *NGINX, VRRP])
-    live = firewall_rules.ufw_rules(USER_RULES, 4)
+    wanted = ufw_wanted([REDIS, *NGINX, VRRP])
+    live = ufw_rules(USER_RULES, 4)
     assert {match: one for match, one in wanted.items() if match.family == 4} == {
         match: one for match, one in live.items() if one.ours
     }
-    assert {match.family for match in firewall_rules.ufw_wanted(NGINX, ipv6=False)} == {4}
+    assert {match.family for match in ufw_wanted(NGINX, ipv6=False)} == {4}
 
 
-def test_words_of_ufw() -> None:
-    (match,) = firewall_rules.ufw_wanted([rule("2001:db8::/32", "60000-61000", proto="udp")])
-    words = " ".join(firewall_rules.ufw_words(match))
+def test_a_rule_is_written_as_arguments_of_ufw() -> None:
+    (match,) = ufw_wanted([rule("2001:db8::/32", "60000-61000", proto="udp")])
+    words = " ".join(ufw_words(match))
     assert words == "proto udp from 2001:db8::/32 to any port 60000:61000"
-    (match,) = firewall_rules.ufw_wanted([VRRP])
-    assert " ".join(firewall_rules.ufw_words(match)) == "proto vrrp from 192.0.2.2"
+    (match,) = ufw_wanted([VRRP])
+    assert " ".join(ufw_words(match)) == "proto vrrp from 192.0.2.2"
 
 
 def test_more_ports_than_iptables_takes_are_two_rules_and_quotes_do_not_break_a_comment() -> None:
     ports = [str(port) for port in range(7000, 7016)]
-    wanted = firewall_rules.ufw_wanted([rule("192.0.2.1", *ports, why="the user's agent")])
+    wanted = ufw_wanted([rule("192.0.2.1", *ports, why="the user's agent")])
     assert [len(match.ports.split(",")) for match in wanted] == [15, 1]
     assert {one.comment for one in wanted.values()} == {'airflowops: the user"s agent'}
 
 
 class Module:
-    """What the back ends need of an AnsibleModule; notes the commands."""
+    """What the backends need of an AnsibleModule; notes the commands."""
 
     def __init__(
         self, answers: dict[str, str] | None = None, check_mode: bool = False, **params: Any
@@ -130,11 +136,11 @@ class Module:
 def ufw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("user.rules", "user6.rules"):
         (tmp_path / name).write_text(USER_RULES if name == "user.rules" else "")
-    place = "ansible_collections.airflowops.cluster.plugins.modules.firewall_rules"
-    monkeypatch.setattr(f"{place}.UFW", tmp_path)
-    monkeypatch.setattr(f"{place}.FOLDER", tmp_path / "run")
-    monkeypatch.setattr(f"{place}.firewalls", lambda: ["ufw"])
-    monkeypatch.setattr(firewall_trial, "FOLDER", tmp_path / "run")
+    place = "ansible_collections.airflowops.cluster.plugins.module_utils.firewall"
+    monkeypatch.setattr(f"{place}.ufw.UFW", tmp_path)
+    monkeypatch.setattr(f"{place}.backend.FOLDER", tmp_path / "run")
+    monkeypatch.setattr(f"{place}.backend.firewalls", lambda: ["ufw"])
+    monkeypatch.setattr(rollback, "FOLDER", tmp_path / "run")
     return tmp_path
 
 
@@ -144,13 +150,13 @@ IPV4 = [REDIS, NGINX[0], VRRP]
 @pytest.mark.usefixtures("ufw")
 def test_nothing_is_done_where_all_is_there() -> None:
     module = Module(rules=IPV4)
-    assert Ufw(module).present() == {"changed": False, "trial": False}
+    assert Ufw(module).set_rules() == {"changed": False, "trial": False}
     assert module.changes == []
 
 
 def test_what_is_missing_is_added_and_what_is_known_no_more_goes_on_trial(ufw: Path) -> None:
     module = Module(rules=[*IPV4[1:], rule("192.0.2.3", "7000", "7001")])
-    done = Ufw(module).present()
+    done = Ufw(module).set_rules()
     assert done["changed"]
     assert done["trial"]
     assert "+" not in done["diff"]["before"]
@@ -168,13 +174,13 @@ def test_what_is_missing_is_added_and_what_is_known_no_more_goes_on_trial(ufw: P
 @pytest.mark.usefixtures("ufw")
 def test_rules_stay_until_what_hosts_held_is_taken_over() -> None:
     module = Module(rules=IPV4[1:], keep=True)
-    assert not Ufw(module).present()["changed"]
+    assert not Ufw(module).set_rules()["changed"]
 
 
 @pytest.mark.usefixtures("ufw")
 def test_check_mode_tells_and_does_nothing() -> None:
     module = Module(rules=IPV4[1:], check_mode=True)
-    done = Ufw(module).present()
+    done = Ufw(module).set_rules()
     assert done["changed"]
     assert not done["trial"]
     assert module.changes == []
@@ -185,62 +191,62 @@ def test_a_rule_of_the_users_stays_his(ufw: Path) -> None:
     users = users.replace(comment("airflowops: the floating address"), comment("no"))
     (ufw / "user.rules").write_text(users)
     module = Module(rules=IPV4)
-    assert not Ufw(module).present()["changed"]
+    assert not Ufw(module).set_rules()["changed"]
     assert module.warnings == [
         "The user's rule `ufw deny proto vrrp from 192.0.2.2` stays, "
         "and is in the way of the floating address."
     ]
     module = Module()
-    Ufw(module).absent()
+    Ufw(module).remove_all()
     assert [one for one in module.changes if "delete" in one] == [
         "ufw delete allow proto tcp from 0.0.0.0/0 to any port 80"
     ]
 
 
-def test_admission_adds_where_there_are_rules_of_ours_and_removes_none(ufw: Path) -> None:
+def test_allowing_adds_where_there_are_rules_of_ours_and_removes_none(ufw: Path) -> None:
     module = Module(rules=[rule("192.0.2.3", "7000", "7001")])
-    assert Ufw(module).admitted()["changed"]
+    assert Ufw(module).allow()["changed"]
     assert [one.split()[1] for one in module.changes] == ["allow"]
     (ufw / "user.rules").write_text("")
-    assert not Ufw(module).admitted()["changed"]
+    assert not Ufw(module).allow()["changed"]
 
 
 @pytest.mark.usefixtures("ufw")
 def test_it_is_not_switched_on() -> None:
-    back_end = Ufw(Module(rules=IPV4))
-    back_end.running = False
-    with pytest.raises(firewall_trial.TrialError, match="ufw is not active"):
-        back_end.present()
+    backend = Ufw(Module(rules=IPV4))
+    backend.running = False
+    with pytest.raises(rollback.RollbackError, match="ufw is not active"):
+        backend.set_rules()
     # Where it is off, nothing hangs on its rules.
-    assert not back_end.absent()["trial"]
+    assert not backend.remove_all()["trial"]
 
 
 def test_a_removal_is_kept_by_another_connection_alone(ufw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     connection = {"client": "192.0.2.9", "client_port": 1, "server_port": 22}
-    monkeypatch.setattr(firewall_trial, "ssh_connection", lambda: dict(connection))
+    monkeypatch.setattr(rollback, "ssh_connection", lambda: dict(connection))
     module = Module(rules=IPV4[1:])
-    back_end = Ufw(module)
-    back_end.present()
+    backend = Ufw(module)
+    backend.set_rules()
     # What ufw's command would have written.
-    (ufw / "run/ufw/tried").write_text(json.dumps({"user.rules": "new", "user6.rules": ""}))
-    with pytest.raises(firewall_trial.TrialError, match="taken back already"):
-        back_end.confirmed()
+    (ufw / "run/ufw/trial").write_text(json.dumps({"user.rules": "new", "user6.rules": ""}))
+    with pytest.raises(rollback.RollbackError, match="taken back already"):
+        backend.commit()
     module.answers["active"] = "airflowops"
-    with pytest.raises(firewall_trial.TrialError, match="does not show that a new one is let in"):
-        back_end.confirmed()
+    with pytest.raises(rollback.RollbackError, match="does not show that a new one is let in"):
+        backend.commit()
     connection["client_port"] = 2
-    assert back_end.confirmed()["changed"]
+    assert backend.commit()["changed"]
     assert (ufw / "user.rules").read_text() == "new"
 
 
 def test_what_the_user_changed_meanwhile_is_not_written_over(ufw: Path) -> None:
     module = Module(rules=IPV4[1:])
-    back_end = Ufw(module)
-    back_end.present()
+    backend = Ufw(module)
+    backend.set_rules()
     module.answers["active"] = "airflowops"
     (ufw / "user6.rules").write_text("### tuple ### allow tcp 99 ::/0 any ::/0 in\n")
-    with pytest.raises(firewall_trial.TrialError, match="changed meanwhile"):
-        back_end.confirmed()
+    with pytest.raises(rollback.RollbackError, match="changed meanwhile"):
+        backend.commit()
     assert module.changes[-1] == "ufw reload"
     assert "99" in (ufw / "user6.rules").read_text()
 
@@ -277,28 +283,28 @@ airflowops (active)
 
 
 def test_rich_rules_are_what_firewalld_lists() -> None:
-    listed = firewall_rules.listed(POLICY)["airflowops"]
-    assert listed["ingress-zones"] == ["ANY"]
-    assert listed["rich rules"] == sorted(firewall_rules.rich_rules([REDIS, *NGINX, VRRP]))
+    policy = listed(POLICY)["airflowops"]
+    assert policy["ingress-zones"] == ["ANY"]
+    assert policy["rich rules"] == sorted(rich_rules([REDIS, *NGINX, VRRP]))
 
 
 def test_what_a_reload_would_lose_is_named() -> None:
-    assert firewall_rules.unsaved(ZONES, ZONES) == []
+    assert unsaved(ZONES, ZONES) == []
     saved = ZONES.replace("public (active)", "public").replace("eth0", "").replace(" 4444/tcp", "")
-    assert firewall_rules.unsaved(ZONES, saved) == ["public: ports 4444/tcp"]
+    assert unsaved(ZONES, saved) == ["public: ports 4444/tcp"]
     saved = "\n".join(line for line in ZONES.splitlines() if "reject" not in line)
-    assert firewall_rules.unsaved(ZONES, saved) == [
+    assert unsaved(ZONES, saved) == [
         'public: rich rules rule family="ipv4" source address="192.0.2.9" reject'
     ]
-    assert firewall_rules.unsaved(POLICY, "") == []
+    assert unsaved(POLICY, "") == []
 
 
 def firewalld(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, module: Module) -> Firewalld:
-    place = "ansible_collections.airflowops.cluster.plugins.modules.firewall_rules"
-    monkeypatch.setattr(f"{place}.FOLDER", tmp_path / "run")
-    monkeypatch.setattr(f"{place}.FIREWALLD_FILE", tmp_path / "airflowops.xml")
-    monkeypatch.setattr(f"{place}.firewalls", lambda: ["firewalld"])
-    monkeypatch.setattr(firewall_trial, "FOLDER", tmp_path / "run")
+    place = "ansible_collections.airflowops.cluster.plugins.module_utils.firewall"
+    monkeypatch.setattr(f"{place}.backend.FOLDER", tmp_path / "run")
+    monkeypatch.setattr(f"{place}.firewalld.FIREWALLD_FILE", tmp_path / "airflowops.xml")
+    monkeypatch.setattr(f"{place}.backend.firewalls", lambda: ["firewalld"])
+    monkeypatch.setattr(rollback, "FOLDER", tmp_path / "run")
     return Firewalld(module)
 
 
@@ -315,7 +321,7 @@ def changes(module: Module) -> list[str]:
 
 def test_a_new_policy_takes_one_reload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = Module(rules=[VRRP], answers={"firewall-cmd --list-all-zones": ""})
-    done = firewalld(monkeypatch, tmp_path, module).present()
+    done = firewalld(monkeypatch, tmp_path, module).set_rules()
     assert done["changed"]
     assert not done["trial"]
     rich = 'rule family="ipv4" source address="192.0.2.2" protocol value="vrrp" accept'
@@ -333,22 +339,22 @@ def test_no_reload_where_it_would_lose_what_is_the_users(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = Module(rules=[VRRP], answers={"firewall-cmd --list-all-zones": ZONES})
-    with pytest.raises(firewall_trial.TrialError, match=r"public: ports 4444/tcp.*--runtime-to-permanent"):
-        firewalld(monkeypatch, tmp_path, module).present()
+    with pytest.raises(rollback.RollbackError, match=r"public: ports 4444/tcp.*--runtime-to-permanent"):
+        firewalld(monkeypatch, tmp_path, module).set_rules()
     assert changes(module) == []
     # It is told before, too.
     module.check_mode = True
-    with pytest.raises(firewall_trial.TrialError, match="holds what is not saved"):
-        firewalld(monkeypatch, tmp_path, module).present()
+    with pytest.raises(rollback.RollbackError, match="holds what is not saved"):
+        firewalld(monkeypatch, tmp_path, module).set_rules()
 
 
 def test_firewalld_second_run_and_removal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = Module(THERE, rules=[REDIS, *NGINX, VRRP])
-    assert not firewalld(monkeypatch, tmp_path, module).present()["changed"]
+    assert not firewalld(monkeypatch, tmp_path, module).set_rules()["changed"]
     assert changes(module) == []
     module = Module(THERE, rules=[REDIS, *NGINX])
-    back_end = firewalld(monkeypatch, tmp_path, module)
-    assert back_end.present()["trial"]
+    backend = firewalld(monkeypatch, tmp_path, module)
+    assert backend.set_rules()["trial"]
     rich = 'rule family="ipv4" source address="192.0.2.2" protocol value="vrrp" accept'
     timer, removed = changes(module)
     assert timer.startswith("systemd-run --unit=airflowops-firewall-rollback-firewalld")
@@ -356,7 +362,7 @@ def test_firewalld_second_run_and_removal(tmp_path: Path, monkeypatch: pytest.Mo
     assert removed == f"firewall-cmd --policy=airflowops --remove-rich-rule={rich}"
     assert f"'--add-rich-rule={rich}'" in (tmp_path / "run/firewalld/take-back").read_text()
     module.answers["active"] = "airflowops"
-    back_end.confirmed()
+    backend.commit()
     assert changes(module)[-1] == f"firewall-cmd --permanent --policy=airflowops --remove-rich-rule={rich}"
 
 
@@ -364,17 +370,17 @@ def test_the_policy_goes_when_no_rule_is_left(tmp_path: Path, monkeypatch: pytes
     for name in ("airflowops.xml", "airflowops.xml.old"):
         (tmp_path / name).touch()
     module = Module({**THERE, "active": ""})
-    back_end = firewalld(monkeypatch, tmp_path, module)
-    assert back_end.absent()["trial"]
+    backend = firewalld(monkeypatch, tmp_path, module)
+    assert backend.remove_all()["trial"]
     module.answers["active"] = "airflowops"
-    back_end.confirmed()
+    backend.commit()
     assert changes(module)[-1] == "firewall-cmd --permanent --delete-policy=airflowops"
     assert not [*tmp_path.glob("airflowops.xml*")]
     # Off, or never there.
-    back_end.running = False
-    assert not back_end.absent()["changed"]
+    backend.running = False
+    assert not backend.remove_all()["changed"]
     (tmp_path / "airflowops.xml").touch()
-    assert back_end.absent() == {"changed": True, "trial": False}
+    assert backend.remove_all() == {"changed": True, "trial": False}
     assert not [*tmp_path.glob("airflowops.xml*")]
 
 
@@ -382,9 +388,9 @@ def test_what_was_taken_back_at_the_last_moment_is_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = Module(THERE, rules=[REDIS])
-    back_end = firewalld(monkeypatch, tmp_path, module)
-    back_end.present()
+    backend = firewalld(monkeypatch, tmp_path, module)
+    backend.set_rules()
     module.answers["active"] = "airflowops"
     (tmp_path / "run/firewalld/taken-back").touch()
-    with pytest.raises(firewall_trial.TrialError, match="at the last moment"):
-        back_end.confirmed()
+    with pytest.raises(rollback.RollbackError, match="at the last moment"):
+        backend.commit()

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 FOLDER = Path("/run/airflowops-firewall")
 
 
-class TrialError(Exception):
+class RollbackError(Exception):
     """What cannot be tried, or must not be kept."""
 
 
-class Trial:
+class Rollback:
     def __init__(self, module: AnsibleModule, unit: str) -> None:
         self.module = module
         self.unit = unit
@@ -46,24 +46,24 @@ class Trial:
              "--description=Takes back rules of the firewall that nobody confirmed", *command]
         )  # fmt: skip
         if rc != 0:
-            raise TrialError(f"The end of the trial cannot be set, so nothing was changed: {err.strip()}")
+            raise RollbackError(f"The end of the trial cannot be set, so nothing was changed: {err.strip()}")
 
     def cancel(self) -> None:
         if self.systemctl("stop", f"{self.unit}.timer") != 0:
-            raise TrialError(f"{self.unit}.timer could not be stopped: the rules are taken back.")
+            raise RollbackError(f"{self.unit}.timer could not be stopped: the rules are taken back.")
         # It may have run out at the last moment.
         self.systemctl("stop", f"{self.unit}.service")
 
     def end(self) -> None:
         """The rules stay, if this is another connection than that by which they came."""
         if not self.active():
-            raise TrialError(
+            raise RollbackError(
                 "The rules were taken back already, as nobody confirmed them in time: see "
                 f"`journalctl -u {self.unit}`, or raise firewall_rollback_timeout."
             )
         before, now = json.loads(self.connection.read_text(encoding="utf-8")), ssh_connection()
         if before and before == now:
-            raise TrialError(
+            raise RollbackError(
                 "This is the SSH connection by which the rules were changed: it does not show that a new one "
                 "is let in. They are taken back in time."
             )

@@ -1,33 +1,28 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What front_probe sees of a network: parsers of packets and text, and the one loop that listens."""
+"""What vip_probe sees of a network: interfaces, who answers for an address, and who advertises by VRRP.
+
+`arping -D` would need a package before anything is installed, and hears no VRRP.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import json
-import select
 import socket
 import struct
 import time
 from typing import Any, Iterable
 
-ETHERTYPE_ALL = 0x0003
-ETHERTYPE_IPV4 = 0x0800
-ETHERTYPE_ARP = 0x0806
-ARP_REPLY = 2
 VRRP = 112
-# To whom VRRP speaks where it was told of no peers: 224.0.0.18.
-VRRP_GROUP = bytes.fromhex("01005e000012")
-BROADCAST = b"\xff" * 6
+VRRP_GROUP = "224.0.0.18"
+# The port of `discard`: what is sent there only makes the kernel ask by ARP for the address.
+DISCARD = 9
 KEEPALIVED = "/etc/keepalived/keepalived.conf"
 # Stands in the template of the role nginx_lb.
 KEEPALIVED_IS_OURS = "# Which host of nginx has the floating address."
-# linux/if_packet.h
-SOL_PACKET = 263
-PACKET_ADD_MEMBERSHIP = 1
-PACKET_MR_MULTICAST = 0
 
 
 def parse_interfaces(text: str) -> list[dict[str, Any]]:
@@ -62,68 +57,47 @@ def interface_of(address: str, interfaces: Iterable[dict[str, Any]]) -> str:
     )
 
 
-def arp_request(mac: bytes, address: str) -> bytes:
-    """The frame that asks who has the address; from nobody's, so that no neighbour learns anything."""
-    header = BROADCAST + mac + struct.pack("!H", ETHERTYPE_ARP)
-    return (
-        header
-        + struct.pack("!HHBBH", 1, ETHERTYPE_IPV4, 6, 4, 1)
-        + mac
-        + bytes(4)
-        + bytes(6)
-        + socket.inet_aton(address)
+def parse_neighbours(text: str) -> list[str]:
+    """The hardware addresses that answered, from the output of `ip -json neigh show to ADDRESS`."""
+    found = json.loads(text or "[]")
+    return sorted(
+        {entry["lladdr"] for entry in found if entry.get("lladdr") and "FAILED" not in entry["state"]}
     )
 
 
-def parse_arp_reply(frame: bytes, address: str) -> str | None:
-    """The hardware address of who says in this frame that it has the address."""
-    if len(frame) < 42 or struct.unpack("!H", frame[12:14])[0] != ETHERTYPE_ARP:
+def parse_advert(packet: bytes) -> dict[str, Any] | None:
+    """Sender and id of the VRRP advertisement in an IP packet; of version 2 and 3."""
+    if len(packet) < 20:
         return None
-    operation = struct.unpack("!H", frame[20:22])[0]
-    if operation != ARP_REPLY or frame[28:32] != socket.inet_aton(address):
+    start = (packet[0] & 0x0F) * 4
+    if len(packet) < start + 2 or packet[start] not in (0x21, 0x31):
         return None
-    return ":".join(f"{byte:02x}" for byte in frame[22:28])
+    return {"source": socket.inet_ntoa(packet[12:16]), "id": packet[start + 1]}
 
 
-def parse_advert(frame: bytes) -> dict[str, Any] | None:
-    """Sender and id of a VRRP advertisement, if the frame is one; of version 2 and 3."""
-    if len(frame) < 34 or struct.unpack("!H", frame[12:14])[0] != ETHERTYPE_IPV4 or frame[23] != VRRP:
-        return None
-    start = 14 + (frame[14] & 0x0F) * 4
-    if len(frame) < start + 2 or frame[start] not in (0x21, 0x31):
-        return None
-    return {"source": socket.inet_ntoa(frame[26:30]), "id": frame[start + 1]}
+def ask_for(interface: str, address: str) -> None:
+    """Makes the kernel ask for the address by ARP, once a second until it gets an answer."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+        asker.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode() + b"\0")
+        with contextlib.suppress(OSError):
+            asker.sendto(b"", (address, DISCARD))
 
 
-def listen(interface: str, mac: str, address: str, seconds: float) -> tuple[list[str], list[dict[str, Any]]]:
-    """Asks on an interface who has the address, and listens: (hardware addresses, VRRP advertisements)."""
-    answers: set[str] = set()
+def listen(interface: str, seconds: float) -> list[dict[str, Any]]:
+    """The VRRP advertisements that come by an interface."""
     adverts: set[tuple[str, int]] = set()
-    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETHERTYPE_ALL)) as wire:
-        wire.bind((interface, ETHERTYPE_ALL))
-        index = socket.if_nametoindex(interface)
-        wire.setsockopt(
-            SOL_PACKET,
-            PACKET_ADD_MEMBERSHIP,
-            struct.pack("iHH8s", index, PACKET_MR_MULTICAST, len(VRRP_GROUP), VRRP_GROUP),
-        )
-        own = bytes.fromhex(mac.replace(":", ""))
-        begun = time.monotonic()
-        # Asked twice: one frame may be lost.
-        due = [begun, begun + seconds / 2]
-        while time.monotonic() < begun + seconds:
-            if due and time.monotonic() >= due[0]:
-                wire.send(arp_request(own, address))
-                due.pop(0)
-            if not select.select([wire], [], [], 0.05)[0]:
-                continue
-            frame = wire.recv(2048)
-            answer, advert = parse_arp_reply(frame, address), parse_advert(frame)
-            if answer:
-                answers.add(answer)
-            if advert:
-                adverts.add((advert["source"], advert["id"]))
-    return sorted(answers), [{"source": source, "id": number} for source, number in sorted(adverts)]
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, VRRP) as wire:
+        wire.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode() + b"\0")
+        group = struct.pack("4s4si", socket.inet_aton(VRRP_GROUP), bytes(4), socket.if_nametoindex(interface))
+        wire.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group)
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            wire.settimeout(left)
+            with contextlib.suppress(socket.timeout):
+                advert = parse_advert(wire.recv(2048))
+                if advert:
+                    adverts.add((advert["source"], advert["id"]))
+    return [{"source": source, "id": number} for source, number in sorted(adverts)]
 
 
 def foreign(text: str) -> bool:

@@ -11,11 +11,19 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
-from ansible_collections.airflowops.cluster.plugins.plugin_utils.health import airflow as health_airflow
-from ansible_collections.airflowops.cluster.plugins.plugin_utils.health import endpoints as health_endpoints
-from ansible_collections.airflowops.cluster.plugins.plugin_utils.health import metastore as health_metastore
-from ansible_collections.airflowops.cluster.plugins.plugin_utils.health import redis as health_redis
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.airflow import judge_masters
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.context import Scene
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.dags import judge_dags
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.endpoints import (
+    judge_endpoints,
+    judge_flower,
+    judge_front,
+)
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.metastore import (
+    judge_backups,
+    judge_metastore,
+)
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.redis import judge_redis
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.report import (
     UNKNOWN,
     count,
@@ -23,6 +31,7 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.report i
     span,
     worst,
 )
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.workers import judge_workers
 
 GIB = 1024**3
 SECONDS_PER_DAY = 86400
@@ -57,15 +66,15 @@ def judge(
     """
     scene = Scene(expected, observed, limits, now)
     hosts(scene)
-    health_redis.judge_redis(scene)
-    health_metastore.judge_metastore(scene)
-    health_metastore.judge_backups(scene)
-    health_endpoints.judge_endpoints(scene)
-    health_airflow.judge_masters(scene)
-    health_airflow.judge_workers(scene)
-    health_airflow.judge_dags(scene)
-    health_endpoints.judge_flower(scene)
-    health_endpoints.judge_front(scene)
+    judge_redis(scene)
+    judge_metastore(scene)
+    judge_backups(scene)
+    judge_endpoints(scene)
+    judge_masters(scene)
+    judge_workers(scene)
+    judge_dags(scene)
+    judge_flower(scene)
+    judge_front(scene)
     other_units(scene)
     certificates(scene)
     versions(scene)

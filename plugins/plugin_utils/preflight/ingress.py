@@ -10,7 +10,7 @@ Of a host, ``front`` is::
     "certificate": what is wrong with them, as "what: mend", without the key
     "names":       the names by which users come that are no addresses
     "unresolved":  those of them that the controller cannot resolve
-    "probe":       what front_probe returned, where it looked
+    "probe":       what vip_probe returned, where it looked
 """
 
 from __future__ import annotations

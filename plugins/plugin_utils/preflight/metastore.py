@@ -84,6 +84,8 @@ def check_server(host: str, name: str, server: dict[str, Any], problems: Problem
         )
         return
     version = server["server_version"]
+    if not version:  # Without psycopg2 nothing is known of it yet: see roles/preflight/tasks/driver.yml.
+        return
     major = as_integer(version.split(".")[0])
     if major is None or major < OLDEST_POSTGRESQL:
         problems.add(

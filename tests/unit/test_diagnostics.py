@@ -11,7 +11,7 @@ import time
 from urllib.parse import quote
 
 import pytest
-from ansible_collections.airflowops.cluster.plugins.module_utils.host import diagnostics as support_bundle
+from ansible_collections.airflowops.cluster.plugins.module_utils.host import diagnostics
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,9 +36,9 @@ def test_a_secret_is_taken_out_in_every_form(secret: str, before: bytes) -> None
         b"AUTH " + raw.hex().encode(),
         repr(secret).encode(),
     ]
-    out = support_bundle.scrubber([secret])
+    out = diagnostics.scrubber([secret])
     for text in shown:
-        clean = support_bundle.scrubbed(b"x " + text + b" y", out)
+        clean = diagnostics.scrubbed(b"x " + text + b" y", out)
         for form in (
             raw,
             quote(secret, safe="").encode(),
@@ -46,16 +46,16 @@ def test_a_secret_is_taken_out_in_every_form(secret: str, before: bytes) -> None
             json.dumps(secret)[1:-1].encode(),
         ):
             assert form not in clean, (text, clean)
-        assert support_bundle.REMOVED in clean
+        assert diagnostics.REMOVED in clean
 
 
 def test_base64_of_a_secret_is_no_more_to_be_decoded() -> None:
     secret = "correct-horse-battery"
     for before in (b"", b"a", b"ab", b"admin:"):
         encoded = base64.b64encode(before + secret.encode())
-        clean = support_bundle.scrubbed(encoded, support_bundle.scrubber([secret]))
+        clean = diagnostics.scrubbed(encoded, diagnostics.scrubber([secret]))
         # Of what is left, less than a character of the secret at each end.
-        left = len(clean.replace(support_bundle.REMOVED, b"").rstrip(b"="))
+        left = len(clean.replace(diagnostics.REMOVED, b"").rstrip(b"="))
         assert left <= len(before) * 8 // 6 + 4, (before, clean)
 
 
@@ -76,17 +76,17 @@ def test_secrets_are_found_by_what_they_are_named() -> None:
         "airflow_dag_bundles": [{"name": "lake", "secret_key": "of-bucket", "access_key": "AKIA123"}],
         "redis_cluster_tls": True,
     }
-    found = support_bundle.secrets_in(variables)
+    found = diagnostics.secrets_in(variables)
     assert found == {
         "of-flower", KEY, "of-warehouse", "of-lake", "of-sentinel", "of-second", "of-proxy", "opaque-value-1",
         "of-bucket", "AKIA123",
     }  # fmt: skip
-    whole = support_bundle.secrets_in({"airflow_database_url": "opaque"}, ["airflow_database_url"])
+    whole = diagnostics.secrets_in({"airflow_database_url": "opaque"}, ["airflow_database_url"])
     assert whole == {"opaque"}
 
 
 def test_each_line_of_a_key_is_a_secret() -> None:
-    clean = support_bundle.scrubbed(f"key: {KEY.splitlines()[1]} |".encode(), support_bundle.scrubber([KEY]))
+    clean = diagnostics.scrubbed(f"key: {KEY.splitlines()[1]} |".encode(), diagnostics.scrubber([KEY]))
     assert clean == b"key: [REMOVED] |"
 
 
@@ -108,7 +108,7 @@ def test_each_line_of_a_key_is_a_secret() -> None:
     ],
 )
 def test_what_looks_like_a_secret(text: bytes, clean: bytes) -> None:
-    assert support_bundle.scrubbed(text, []) == clean
+    assert diagnostics.scrubbed(text, []) == clean
 
 
 def test_lines_of_a_log_within_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,18 +126,18 @@ def test_lines_of_a_log_within_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
         b"\tof the same\n",
     ]
     since = 1769832000
-    found = [*support_bundle.in_range(lines, since, since + 3600)]
+    found = [*diagnostics.in_range(lines, since, since + 3600)]
     assert found == lines[2:7]
 
 
 def test_of_what_is_too_long_the_newest_is_kept() -> None:
-    tail = support_bundle.Tail(10)
+    tail = diagnostics.Tail(10)
     for number in range(50000):
         tail.add(b"%d\n" % number)
     text = tail.value()
     assert text.endswith(b"49998\n49999\n"[-10:])
     assert text.startswith(b"[288880 bytes before this were left out")
-    short = support_bundle.Tail(10)
+    short = diagnostics.Tail(10)
     short.add(b"all of it")
     assert short.value() == b"all of it"
 
@@ -149,4 +149,4 @@ def test_of_what_is_too_long_the_newest_is_kept() -> None:
      ("2", "no time"), ("", "no time")],
 )  # fmt: skip
 def test_short_words_for_times(text: str, words: str) -> None:
-    assert support_bundle.words_of_time(text) == words
+    assert diagnostics.words_of_time(text) == words

@@ -15,7 +15,14 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.airflowops.cluster.plugins.module_utils.airflow import health as airflow_health
-from ansible_collections.airflowops.cluster.plugins.module_utils.host import collectors as health_look
+from ansible_collections.airflowops.cluster.plugins.module_utils.health import (
+    certificates,
+    collect,
+    command,
+    machine,
+    services,
+    web,
+)
 
 STAT = """\
 # pxname,svname,qcur,status,lastchg,bck,check_status,last_chk
@@ -43,7 +50,7 @@ def test_haproxy_is_asked_by_its_socket(tmp_path: Path) -> None:
 
         thread = threading.Thread(target=answer)
         thread.start()
-        servers = health_look.haproxy(str(path), 5)
+        servers = services.haproxy(str(path), 5)
         thread.join()
     assert [(entry["server"], entry["up"], entry["checked"]) for entry in servers] == [
         ("hold", False, False),
@@ -55,7 +62,7 @@ def test_haproxy_is_asked_by_its_socket(tmp_path: Path) -> None:
 
 
 def test_no_haproxy_is_a_reason(tmp_path: Path) -> None:
-    answer = health_look.guarded(lambda: health_look.haproxy(str(tmp_path / "none.sock"), 1))
+    answer = collect.guarded(lambda: services.haproxy(str(tmp_path / "none.sock"), 1))
     assert answer == {"error": "No such file or directory"}
 
 
@@ -88,10 +95,10 @@ def test_any_answer_is_an_answer_and_none_is_a_reason() -> None:
         "right": {"username": "flower", "password": ODD},
         "wrong": {"username": "flower", "password": "x"},
     }
-    answers = health_look.urls(wanted, 5, logins)
+    answers = web.urls(wanted, 5, logins)
     server.shutdown()
     server.server_close()
-    gone = health_look.urls({"gone": f"{url}/200"}, 5)
+    gone = web.urls({"gone": f"{url}/200"}, 5)
     assert answers["well"] == {"status": 200, "body": {"a": 1}}
     assert answers["moved"]["status"] == 302
     assert [answers[name]["status"] for name in ("open", "right", "wrong")] == [401, 200, 401]
@@ -114,7 +121,7 @@ def test_of_a_chain_the_certificate_that_ends_first_counts(tmp_path: Path) -> No
         "text\n" + (tmp_path / "one.crt").read_text() + (tmp_path / "two.crt").read_text()
     )
     (tmp_path / "none.crt").write_text("no certificate")
-    seen = {Path(entry["path"]).name: entry for entry in health_look.certificates([f"{tmp_path}/*.crt"], 10)}
+    seen = {Path(entry["path"]).name: entry for entry in certificates.certificates([f"{tmp_path}/*.crt"], 10)}
     days = {
         name: round((entry["ends"] - time.time()) / 86400) for name, entry in seen.items() if "ends" in entry
     }
@@ -132,37 +139,37 @@ def test_nginx_names_its_certificates(tmp_path: Path) -> None:
         'ssl_certificate "/etc/ssl/site.pem";\n# ssl_certificate old.crt;\n'
     )
     named = ["/etc/ssl/site.pem", f"{tmp_path}/tls/front.crt"]
-    assert health_look.nginx_certificates(str(tmp_path)) == named
+    assert certificates.nginx_certificates(str(tmp_path)) == named
     # They are looked at beside the others.
     (tmp_path / "tls").mkdir()
     certificate(tmp_path / "tls/front.crt", 10)
     certificate(tmp_path / "other.crt", 10)
-    seen = health_look.certificates([f"{tmp_path}/other.crt"], 10, str(tmp_path))
+    seen = certificates.certificates([f"{tmp_path}/other.crt"], 10, str(tmp_path))
     assert [entry["path"] for entry in seen] == sorted([*named, f"{tmp_path}/other.crt"])
     assert [entry["path"] for entry in seen if "ends" in entry] == [f"{tmp_path}/other.crt", named[1]]
 
 
 def test_the_newest_version_names_the_unit_of_postgresql(tmp_path: Path) -> None:
-    assert health_look.postgresql_unit(str(tmp_path)) == "postgresql.service"
+    assert services.postgresql_unit(str(tmp_path)) == "postgresql.service"
     for version in ("9", "15", "common"):
         (tmp_path / version / "main").mkdir(parents=True)
-    assert health_look.postgresql_unit(str(tmp_path)) == "postgresql@15-main.service"
+    assert services.postgresql_unit(str(tmp_path)) == "postgresql@15-main.service"
 
 
 def test_each_file_system_is_told_once(tmp_path: Path) -> None:
     (tmp_path / "below").mkdir()
-    seen = health_look.disks([str(tmp_path), str(tmp_path / "below"), "/proc", str(tmp_path / "none")])
+    seen = machine.disks([str(tmp_path), str(tmp_path / "below"), "/proc", str(tmp_path / "none")])
     assert [entry["path"] for entry in seen] == [str(tmp_path)]
     assert 0 < seen[0]["used_percent"] <= 100
 
 
 def test_a_command_that_hangs_or_fails_is_a_reason() -> None:
-    with pytest.raises(health_look.CannotLook, match="did not end within"):
-        health_look.run(["sleep", "5"], 0.1)
-    with pytest.raises(health_look.CannotLook, match="No such file"):
-        health_look.run(["no-such-program"], 1)
-    with pytest.raises(health_look.CannotLook, match="second"):
-        health_look.run(["sh", "-c", "echo first >&2; echo second >&2; exit 3"], 1)
+    with pytest.raises(command.CollectError, match="did not end within"):
+        command.run(["sleep", "5"], 0.1)
+    with pytest.raises(command.CollectError, match="No such file"):
+        command.run(["no-such-program"], 1)
+    with pytest.raises(command.CollectError, match="second"):
+        command.run(["sh", "-c", "echo first >&2; echo second >&2; exit 3"], 1)
 
 
 # --- Airflow's answers

@@ -6,21 +6,20 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: front_probe
-short_description: Look at the network of a host that is to share a floating address
+module: vip_probe
+short_description: Check the network of a host that is to share a virtual IP address
 version_added: 0.1.0
 description:
-  - Tells which interface a floating IPv4 address belongs on, which machines answer for it already, and
+  - Reports which interface a virtual IPv4 address belongs on, which machine answers for it already, and
     whose VRRP advertisements can be heard there.
-  - Asks by ARP, from no address, as a host does before it takes one (RFC 5227), so that no neighbour is
-    confused. Changes nothing, and needs no package.
+  - Has the kernel ask by ARP, and reads the answer with C(ip neigh). Changes nothing, and needs no package.
 author:
   - The airflowops.cluster maintainers (@airflowops)
 extends_documentation_fragment:
   - airflowops.cluster.attributes.read_only
 options:
   address:
-    description: The address, without the length of its prefix. Without it only O(names) are looked at.
+    description: The address, without the length of its prefix. Without it only O(names) are checked.
     type: str
     default: ""
   names:
@@ -29,23 +28,23 @@ options:
     elements: str
     default: []
   seconds:
-    description: How long to listen. V(0) looks at the interfaces alone.
+    description: How long to listen. V(0) reads the interfaces alone.
     type: float
     default: 1.2
 notes:
-  - Raw packets are root's; for another user it fails.
+  - Listening for VRRP is root's; for another user it fails.
 """
 
 EXAMPLES = r"""
 - name: See whether the address is free
-  airflowops.cluster.front_probe:
+  airflowops.cluster.vip_probe:
     address: 192.0.2.10
   register: seen
 
 - name: Refuse one that is not
   ansible.builtin.assert:
     that: seen.answers | length == 0
-    fail_msg: "{{ seen.answers | join(', ') }} has it"
+    fail_msg: "{{ seen.answers | join(', ') }} has it already"
 """
 
 RETURN = r"""
@@ -79,7 +78,7 @@ macs:
   returned: always
   sample: ["02:00:c0:00:02:0b"]
 answers:
-  description: The hardware addresses of other machines that have O(address).
+  description: The hardware address of another machine that has O(address).
   type: list
   elements: str
   returned: always
@@ -109,11 +108,13 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.airflowops.cluster.plugins.module_utils.host.probe import read_text
 from ansible_collections.airflowops.cluster.plugins.module_utils.host.vip import (
     KEEPALIVED,
+    ask_for,
     foreign,
     interface_of,
     listen,
     parse_interfaces,
     parse_macs,
+    parse_neighbours,
     resolves,
 )
 
@@ -122,15 +123,19 @@ def run(module: AnsibleModule) -> dict:
     address, seconds = module.params["address"], module.params["seconds"]
     result: dict = {"interfaces": [], "interface": "", "macs": [], "answers": [], "adverts": []}
     if address:
-        result["interfaces"] = parse_interfaces(
-            module.run_command(["ip", "-json", "-4", "address"], check_rc=True)[1]
-        )
-        macs = parse_macs(module.run_command(["ip", "-json", "link"], check_rc=True)[1])
-        result["macs"] = sorted(set(macs.values()))
-        result["interface"] = interface_of(address, result["interfaces"])
-        if seconds > 0 and result["interface"]:
-            name = result["interface"]
-            result["answers"], result["adverts"] = listen(name, macs[name], address, seconds)
+
+        def ip(*words: str) -> str:
+            return module.run_command(["ip", "-json", *words], check_rc=True)[1]
+
+        result["interfaces"] = parse_interfaces(ip("-4", "address"))
+        result["macs"] = sorted(set(parse_macs(ip("link")).values()))
+        result["interface"] = name = interface_of(address, result["interfaces"])
+        if seconds > 0 and name:
+            # What the kernel remembers may be of a machine that is gone.
+            ip("neigh", "flush", "to", address, "dev", name)
+            ask_for(name, address)
+            result["adverts"] = listen(name, seconds)
+            result["answers"] = parse_neighbours(ip("neigh", "show", "to", address, "dev", name))
     result["foreign_keepalived"] = bool(address) and foreign(read_text(KEEPALIVED))
     return {**result, "unresolved": [name for name in module.params["names"] if not resolves(name)]}
 
@@ -147,7 +152,7 @@ def main() -> None:
     try:
         module.exit_json(changed=False, **run(module))
     except (OSError, ValueError) as error:
-        module.fail_json(msg=f"The network of {module.params['address']} cannot be looked at: {error}")
+        module.fail_json(msg=f"The network of {module.params['address']} cannot be checked: {error}")
 
 
 if __name__ == "__main__":

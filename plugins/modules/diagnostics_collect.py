@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: support_collect
+module: diagnostics_collect
 short_description: Collect journals, logs, configuration and states of a host into a folder on the controller
 version_added: 0.1.0
 description:
@@ -108,7 +108,7 @@ attributes:
 
 EXAMPLES = r"""
 - name: Collect what nginx has logged
-  airflowops.cluster.support_collect:
+  airflowops.cluster.diagnostics_collect:
     dest: /tmp/bundle
     since: 2 hours ago
     journals: {nginx.log: [--unit=nginx.service]}

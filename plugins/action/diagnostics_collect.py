@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The controller's half of support_collect: takes the secrets out, and writes what is left."""
+"""The controller's half of diagnostics_collect: takes the secrets out, and writes what is left."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class ActionModule(ActionBase):
         variables = task_vars or {}
         result.update(
             self._execute_module(
-                module_name="airflowops.cluster.support_collect",
+                module_name="airflowops.cluster.diagnostics_collect",
                 module_args=self._task.args,
                 task_vars=task_vars,
             )

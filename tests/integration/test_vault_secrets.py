@@ -47,7 +47,7 @@ class Inventory:
             "-i",
             self.hosts,
             "-m",
-            "airflowops.cluster.secrets_file",
+            "airflowops.cluster.vault_secrets",
             "-a",
             json.dumps(arguments),
         ]

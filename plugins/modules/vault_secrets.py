@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: secrets_file
+module: vault_secrets
 short_description: Complete the encrypted file of the cluster's secrets on the controller
 version_added: 0.1.0
 description:
@@ -55,7 +55,7 @@ notes:
 
 EXAMPLES = r"""
 - name: Have all secrets
-  airflowops.cluster.secrets_file:
+  airflowops.cluster.vault_secrets:
     path: inventories/prod/group_vars/all/secrets.yml
 """
 

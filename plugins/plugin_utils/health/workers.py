@@ -1,0 +1,229 @@
+# Copyright (c) 2026 The airflowops.cluster maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Judges workers, and the queues that they serve."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.airflowops.cluster.plugins.module_utils.celery.inspect import host_of, same_host
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.airflow import asked
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.context import Scene
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.report import count, follows, span
+
+# A task is queued and taken within a second or two: what waits for less says nothing.
+QUEUED_MOMENT = 20
+
+
+def judge_workers(scene: Scene) -> None:
+    for host, part in scene.parts("workers"):
+        needs = (("haproxy", host), ("endpoint", host, "broker"), ("broker",))
+        scene.unit_fault(host, part, *(needs if part["name"].startswith("worker ") else ()))
+        answer = scene.table(host, "urls").get(part["name"], {})
+        if part["url"] and "error" in answer and not scene.down("part", host, part["name"]):
+            scene.report.problem(
+                "workers",
+                "runs and does not answer: the UI cannot show logs of this host",
+                str(answer["error"]),
+                "`journalctl -u airflow-task-logs -n 50`",
+                host=host,
+                part=part["name"],
+            )
+    membership = next(
+        (
+            answer
+            for host in scene.expected["hosts"]
+            if "workers" in (answer := scene.observed.get(host, {}).get("membership") or {})
+        ),
+        None,
+    )
+    if membership is None:
+        membership_unknown(scene)
+    else:
+        answering(scene, membership["workers"])
+    served(scene, None if membership is None else membership["workers"])
+    waiting(scene)
+
+
+def membership_unknown(scene: Scene) -> None:
+    if not any(True for _ in scene.parts("workers")):
+        return
+    if scene.expected["broker_kind"] == "sqs":
+        scene.report.note("workers", "Amazon SQS carries no questions to workers")
+        return
+    down = scene.down("broker")
+    askers = [host for host in scene.expected["hosts"] if scene.observed.get(host, {}).get("membership")]
+    if not down:
+        down = scene.first_down(
+            *(("haproxy", host) for host in askers), *(("endpoint", host, "broker") for host in askers)
+        )
+    if not down and not askers:
+        down = scene.first_down(*(("host", host) for host in scene.expected["masters"]))
+    if down:
+        scene.report.unknown("workers", "which worker serves which queue", down.because)
+        return
+    told = [str(scene.observed[host]["membership"].get("msg", "")) for host in askers]
+    scene.report.problem(
+        "workers",
+        "the workers cannot be asked for their queues",
+        told[0] if told else "no master could ask",
+        'docs/troubleshooting.md, "A task stays queued"',
+    )
+
+
+def answering(scene: Scene, workers: dict[str, list[str]]) -> None:
+    """Whether each worker that runs answers, and serves what it should."""
+    total = 0
+    for host, entry in scene.expected["hosts"].items():
+        for worker in entry["workers"]:
+            name = f"worker {worker['name']}"
+            if scene.down("part", host, name) or not scene.seen(host):
+                continue
+            mine = [
+                queues
+                for node, queues in workers.items()
+                if node.split("@", 1)[0] == worker["name"] and same_host(host_of(node), host)
+            ]
+            scene.report.set_part(host, name, role=", ".join(worker["queues"]))
+            unit = f"airflow-worker@{worker['name']}"
+            if not mine:
+                scene.report.problem(
+                    "workers",
+                    "runs and does not answer",
+                    "it lost the broker, or is too busy to answer",
+                    f"`journalctl -u {unit} -n 50`, then `systemctl restart {unit}`: it finishes "
+                    "its tasks first",
+                    host=host,
+                    part=name,
+                )
+                continue
+            total += 1
+            lacking = sorted({*worker["queues"]} - {queue for queues in mine for queue in queues})
+            if lacking:
+                scene.report.problem(
+                    "workers",
+                    f"does not serve {', '.join(lacking)}",
+                    "it is being drained or paused, or runs with an older configuration",
+                    f"if nobody drains it: `systemctl restart {unit}`, or run site.yml",
+                    host=host,
+                    part=name,
+                )
+    scene.report.note("workers", f"{count(total, 'worker')} answer" + ("s" if total == 1 else ""))
+
+
+def depths(scene: Scene) -> dict[str, int]:
+    """Messages that wait, as the owner of the broker's slot tells."""
+    for host, part in scene.parts("redis"):
+        node = scene.table(host, "redis").get(part["name"].split()[-1], {})
+        if node.get("queues") is not None:
+            return dict(node["queues"])
+    return {}
+
+
+def serving(scene: Scene, queue: str, workers: dict[str, list[str]] | None) -> int:
+    """How many workers serve a queue; those that should, where nobody could be asked."""
+    if workers is None:
+        return len(scene.expected["queues"].get(queue, []))
+    return sum(queue in queues for queues in workers.values())
+
+
+def served(scene: Scene, workers: dict[str, list[str]] | None) -> None:
+    """The queues of the inventory: enough workers?"""
+    waits = depths(scene)
+    answer = asked(scene) or {"queued": {}}
+    queued = answer["queued"].get("queues", {})
+    for queue in sorted({*scene.expected["queues"], *waits, *queued}):
+        hosts = scene.expected["queues"].get(queue, [])
+        found = serving(scene, queue, workers)
+        wanted = scene.expected["required"].get(queue, len(hosts))
+        state = "ok" if found >= wanted else "problem"
+        scene.queues.append(
+            {
+                "queue": queue,
+                "workers": found if workers is not None else None,
+                "wanted": wanted,
+                "messages": waits.get(queue, 0) if scene.expected["redis_nodes"] else None,
+                "queued_tasks": queued.get(queue, {}).get("tasks", 0),
+                "oldest_seconds": queued.get(queue, {}).get("oldest_age"),
+                "state": state if workers is not None else "unknown",
+            }
+        )
+        if workers is None or found >= wanted:
+            continue
+        causes = faults_of(scene, queue)
+        text = f"queue {queue} has {found} of {count(wanted, 'worker')}"
+        if causes:
+            follows(causes[0], text)
+        else:
+            scene.report.problem(
+                "workers",
+                text,
+                "the inventory demands more than it gives the queue",
+                "give the queue to more of airflow_workers, or lower airflow_required_queues",
+            )
+
+
+def faults_of(scene: Scene, queue: str) -> list[dict[str, Any]]:
+    """The findings about workers that should serve a queue, or about their hosts."""
+    names = {
+        (host, f"worker {worker['name']}")
+        for host, entry in scene.expected["hosts"].items()
+        for worker in entry["workers"]
+        if queue in worker["queues"]
+    }
+    found = [
+        entry
+        for entry in scene.report.findings
+        if entry["level"] == "problem" and (entry["host"], entry["part"]) in names
+    ]
+    found += [down.finding for key in sorted(names) if (down := scene.down("part", *key)) and down.finding]
+    return found
+
+
+def waiting(scene: Scene) -> None:
+    """Queues that nobody serves, that are deep, or in which tasks wait for long."""
+    limits = scene.limits
+    if not asked(scene):
+        down = scene.down("answers")
+        if down:
+            scene.report.unknown("workers", "tasks that wait", down.because)
+    elif "queued" in (asked(scene) or {})["errors"]:
+        scene.report.unknown("workers", "tasks that wait", (asked(scene) or {})["errors"]["queued"])
+    for entry in scene.queues:
+        queue = entry["queue"]
+        waits = max(entry["messages"] or 0, entry["queued_tasks"])
+        age = entry["oldest_seconds"] or 0
+        if not waits or scene.down("broker"):
+            continue
+        told = f"{count(waits, 'task')} in queue {queue}" + (f", the first for {span(age)}" if age else "")
+        if entry["workers"] == 0:
+            causes = faults_of(scene, queue)
+            if causes:
+                follows(causes[0], f"{told} wait")
+            elif queue not in scene.expected["queues"] and (
+                age >= QUEUED_MOMENT or not entry["queued_tasks"]
+            ):
+                entry["state"] = "problem"
+                dag = ((asked(scene) or {"queued": {}})["queued"].get("queues", {}).get(queue) or {}).get(
+                    "dag"
+                )
+                scene.report.problem(
+                    "workers",
+                    f"{told}: no worker serves it",
+                    "a DAG names a queue that is in no airflow_workers" + (f": {dag}" if dag else ""),
+                    "correct `queue=` in the DAG, or give the queue to a worker in "
+                    "airflow_workers and run site.yml",
+                )
+            continue
+        if entry["workers"] is None:
+            continue
+        if waits >= limits["queue_messages"] or age >= limits["queued_seconds"]:
+            entry["state"] = "warning" if entry["state"] == "ok" else entry["state"]
+            scene.report.warn(
+                "workers",
+                f"{told}",
+                f"{count(entry['workers'], 'worker')} serve it; all slots are busy, or a task hangs in them",
+                "Flower shows what they do; raise `concurrency`, add a worker, or see pools and "
+                "max_active_tasks",
+            )
