@@ -46,9 +46,9 @@ faults: ## Faults under load in the lab; writes docs/reliability.md [SUITE=redis
 	@tests/tools/bootstrap lab
 	@.venv/bin/python tests/faults/run.py $(SUITE) $(ROUNDS)
 
-docs: ## Write the generated pages again: the roles' READMEs, docs/variables.md, docs/playbooks.md
+docs: ## Write the generated pages again: READMEs of the roles, docs/{variables,playbooks,reference}.md
 	@tests/tools/bootstrap
-	@for tool in role_readmes variable_index playbook_map; do .venv/bin/python tests/tools/$$tool.py; done
+	@for tool in role_readmes variable_index playbook_map reference_page; do .venv/bin/python tests/tools/$$tool.py; done
 
 options: ## Make the lists of options that preflight compares with again: Airflow and Redis of this machine
 	@tests/tools/bootstrap

@@ -33,8 +33,8 @@ INTRODUCTION = """\
 
 # What each playbook calls
 
-Every playbook with its plays in order, and the entry points of roles that each play calls (`role: entry point`
-is the file `roles/ROLE/tasks/ENTRY_POINT.yml`), and modules that it calls without a role. *each role of the
+Every playbook with its plays in order, and the entry points of roles that each play calls: `role: entry` is the
+file `roles/ROLE/tasks/ENTRY.yml`. Modules that a play calls without a role are listed too. *each role of the
 host* means the roles of the host's groups, one after the other. What runs only after a failure is not listed.
 What belongs where: [architecture.md](architecture.md)."""
 

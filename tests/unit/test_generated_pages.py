@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The index of variables and the map of playbooks are those of this checkout."""
+"""The generated pages are those of this checkout: variables, playbooks, roles and modules."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 import yaml
-from tools import playbook_map, role_readmes, variable_index
+from tools import playbook_map, reference_page, role_readmes, variable_index
 from tools.playbook_map import Call, Import, Play
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("tool", [playbook_map, variable_index], ids=lambda tool: tool.PAGE.name)
+@pytest.mark.parametrize(
+    "tool", [playbook_map, reference_page, variable_index], ids=lambda tool: tool.PAGE.name
+)
 def test_a_generated_page_is_current(tool: Any) -> None:
     assert role_readmes.differing({tool.PAGE: tool.page()}) == {}, "run `make docs`"
 
