@@ -33,10 +33,10 @@ INTRODUCTION = """\
 
 # What each playbook calls
 
-Every playbook with its plays in order, and the entry points of roles that each play calls: `role: entry` is the
-file `roles/ROLE/tasks/ENTRY.yml`. Modules that a play calls without a role are listed too. *each role of the
-host* means the roles of the host's groups, one after the other. What runs only after a failure is not listed.
-What belongs where: [architecture.md](architecture.md)."""
+Every playbook with its plays in order, and the entry points of roles that each play calls: `role: entry` is
+the file `roles/ROLE/tasks/ENTRY.yml`. Modules that a play calls without a role are listed too. *each role of
+the host* means the roles of the host's groups, one after the other. What runs only after a failure is not
+listed. What belongs where: [architecture.md](architecture.md)."""
 
 
 class Call(NamedTuple):
