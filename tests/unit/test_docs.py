@@ -67,7 +67,7 @@ def test_former_inputs_are_listed_with_their_new_names() -> None:
 
 
 def test_a_former_module_is_refused_with_its_new_name() -> None:
-    """A module that still has its former name needs no tombstone; it is renamed with the page in one release."""
+    """A module that still has its former name needs no tombstone; the rename brings it."""
     runtime = yaml.safe_load((ROOT / "meta/runtime.yml").read_text(encoding="utf-8"))
     routing = runtime.get("plugin_routing", {}).get("modules", {})
     listed = {
