@@ -4,7 +4,7 @@ SUITE ?= converge
 ROUNDS ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test test-all lint unit integration lab bench faults lock options
+.PHONY: help demo demo-down test test-all lint unit integration lab bench faults lock options docs
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -49,6 +49,10 @@ faults: SUITE = redis
 faults: ## Faults under load in the lab; writes docs/reliability.md [SUITE=redis|metastore|airflow|front ROUNDS=10]
 	@tests/tools/bootstrap lab
 	@.venv/bin/python tests/faults/run.py $(SUITE) $(ROUNDS)
+
+docs: ## Write the generated pages again: READMEs of the roles, docs/{variables,playbooks,reference}.md
+	@tests/tools/bootstrap
+	@for tool in role_readmes variable_index playbook_map reference_page; do .venv/bin/python tests/tools/$$tool.py; done
 
 options: ## Make the lists of options that preflight compares with again: Airflow and Redis of this machine
 	@tests/tools/bootstrap

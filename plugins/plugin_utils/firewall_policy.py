@@ -41,7 +41,7 @@ class Way(NamedTuple):
 
 
 # All that listens for other hosts. `airflow` stands for the hosts of masters, workers and Flower, `figures`
-# for those with exporters. What is not here is asked on loopback only. For people: docs/configuration.md.
+# for those with exporters. What is not here is asked on loopback only. For people: docs/network.md.
 WAYS = (
     Way("redis_cluster", "redis_cluster_ports", ("airflow", "redis_cluster"), "Redis"),
     Way("redis_cluster", "redis_cluster_bus_ports", ("redis_cluster",), "Redis, the nodes among themselves"),

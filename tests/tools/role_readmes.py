@@ -106,31 +106,34 @@ def readme(role: Path) -> str:
     return render(role.name, yaml.safe_load(text)["argument_specs"], present.partition(BY_HAND)[2].strip())
 
 
-def differing() -> dict[Path, str]:
-    """The READMEs that are not as they should be, with what they should be."""
-    wanted = {
-        spec.parents[1] / "README.md": readme(spec.parents[1])
-        for spec in ROLES.glob("*/meta/argument_specs.yml")
-    }
+def pages() -> dict[Path, str]:
+    """The READMEs as they should be."""
+    specs = sorted(ROLES.glob("*/meta/argument_specs.yml"))
+    return {spec.parents[1] / "README.md": readme(spec.parents[1]) for spec in specs}
+
+
+def differing(wanted: dict[Path, str]) -> dict[Path, str]:
+    """Those of the generated pages that are not as they should be."""
     return {
         path: text
-        for path, text in sorted(wanted.items())
+        for path, text in wanted.items()
         if not path.exists() or path.read_text(encoding="utf-8") != text
     }
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str], wanted: dict[Path, str], usage: str | None) -> int:
+    """Writes generated pages, or with --check names those that are not current."""
     check = arguments == ["--check"]
     if arguments and not check:
-        print(__doc__, file=sys.stderr)
+        print(usage, file=sys.stderr)
         return 2
-    different = differing()
+    different = differing(wanted)
     for path, text in different.items():
-        print(f"{path.relative_to(ROLES.parent)} {'differs from the argument spec' if check else 'written'}")
+        print(f"{path.relative_to(ROLES.parent)} {'is not current' if check else 'written'}")
         if not check:
             path.write_text(text, encoding="utf-8")
     return 1 if check and different else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1:], pages(), __doc__))

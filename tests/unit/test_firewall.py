@@ -125,7 +125,7 @@ def test_three_metastores_reach_each_other() -> None:
 
 def test_what_listens_on_loopback_only_is_open_to_nobody() -> None:
     """The table for people names the same ports as the rules."""
-    text = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs/network.md").read_text(encoding="utf-8")
     table = text[text.index("| port | variable | on | from |") :].split("\n\n")[0]
     documented = set()
     for line in table.splitlines()[2:]:

@@ -310,14 +310,14 @@ def test_an_alert_fires_for_its_fault_alone(alert: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("alert", sorted(RULES))
-def test_an_alert_names_cause_and_mend(alert: str) -> None:
+def test_an_alert_names_cause_and_fix(alert: str) -> None:
     rule = RULES[alert]
-    assert {*rule["annotations"]} == {"summary", "cause", "mend"}
+    assert {*rule["annotations"]} == {"summary", "cause", "fix"}
     assert rule["labels"]["severity"] in ("critical", "warning")
     assert rule["for"]
 
 
-def test_alerts_are_told_in_the_documentation() -> None:
+def test_every_alert_is_in_the_documentation() -> None:
     page = (ROLE.parents[1] / "docs/observability.md").read_text(encoding="utf-8")
     assert [alert for alert in RULES if f"`{alert}`" not in page] == []
 

@@ -20,6 +20,10 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.check
     find_problems,
 )
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.metastore import PATRONI_PORTS
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.renamed_inputs import (
+    FORMER_INPUTS,
+    Removed,
+)
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.secrets import (
     SECRETS,
     secret_problem,
@@ -27,6 +31,7 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.secre
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.types import type_problem
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.variables import unknown_variables
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.providers import provider_needs
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.secrets_rotation import IN_ROTATION
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -968,6 +973,39 @@ def test_names_that_begin_like_ours_are_found(name: str) -> None:
 )
 def test_names_of_others_are_left_alone(name: str) -> None:
     assert unknown_variables([name, *KNOWN, *SECRETS], KNOWN) == []
+
+
+@pytest.mark.parametrize("accepted", [[], ["airflow_*"]], ids=["alone", "within a pattern"])
+def test_a_former_input_is_refused_with_its_new_name(cluster: Cluster, accepted: list[str]) -> None:
+    cluster["hosts"]["master1"]["unknown_variables"] = unknown_variables(
+        ["airflow_master_start_timeout"], KNOWN
+    )
+    put(cluster, "preflight_ignore_variables", accepted, "master1")
+    assert only(cluster) == (
+        "airflow_master_start_timeout on master1 is called airflow_start_timeout now: "
+        "rename it in the inventory"
+    )
+
+
+def test_a_removed_input_is_refused_with_what_to_do_instead(cluster: Cluster) -> None:
+    cluster["hosts"]["redis1"]["unknown_variables"] = unknown_variables(["redis_cluster_hosts"], KNOWN)
+    assert only(cluster) == (
+        "redis_cluster_hosts on redis1 is no input any more: put the hosts into the group redis_cluster, "
+        "and remove the variable"
+    )
+
+
+def test_a_former_input_named_in_full_is_the_users_own(cluster: Cluster) -> None:
+    cluster["hosts"]["redis1"]["unknown_variables"] = ["redis_cluster_hosts"]
+    put(cluster, "preflight_ignore_variables", ["redis_cluster_hosts"], "redis1")
+    assert find_problems(cluster) == []
+
+
+@pytest.mark.parametrize("name", FORMER_INPUTS)
+def test_a_former_input_is_none_today_and_leads_to_one(name: str) -> None:
+    former, inputs = FORMER_INPUTS[name], {*adapter.known_variables(), *SECRETS, IN_ROTATION}
+    assert unknown_variables([name], inputs) == [name]
+    assert isinstance(former, Removed) or former.name in inputs
 
 
 def test_known_variables_come_from_the_specs_of_all_entry_points(tmp_path: Path) -> None:

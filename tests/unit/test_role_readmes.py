@@ -10,7 +10,7 @@ from tools import role_readmes
 
 
 def test_every_readme_is_as_its_argument_spec_says() -> None:
-    different = [path.parent.name for path in role_readmes.differing()]
+    different = [path.parent.name for path in role_readmes.differing(role_readmes.pages())]
     assert different == [], "run tests/tools/role_readmes.py"
 
 

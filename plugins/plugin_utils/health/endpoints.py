@@ -10,7 +10,7 @@ from typing import Any
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.context import Down, Scene
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.report import count, follows, span
 
-SHOW = '`journalctl -u haproxy -n 50`; docs/troubleshooting.md, "Whom does HAProxy send us to?"'
+SHOW = '`journalctl -u haproxy -n 50`; docs/troubleshooting.md, "Which servers does HAProxy use?"'
 # Which part a server of these listeners is.
 SERVED_BY = {"execution": "execution-api", "api": "api-server", "flower": "flower"}
 

@@ -14,6 +14,10 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.probl
     nearest,
     values_of,
 )
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.renamed_inputs import (
+    FORMER_INPUTS,
+    former_input_problem,
+)
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.secrets import SECRETS
 
 PREFIXES = (
@@ -49,9 +53,13 @@ def accepted_names(cluster: dict[str, Any], variable: str) -> list[str]:
 
 
 def unknown_variables(names: Iterable[str], known: Iterable[str]) -> list[str]:
-    """Those of the names that look like inputs of ours but that no role knows."""
+    """Those of the names that are former inputs of ours, or look like inputs but that no role knows."""
     known = {*known, *SECRETS}
-    return sorted(name for name in names if name not in known and looks_like_ours(name, known))
+    return sorted(
+        name
+        for name in names
+        if name not in known and (name in FORMER_INPUTS or looks_like_ours(name, known))
+    )
 
 
 def looks_like_ours(name: str, known: set[str]) -> bool:
@@ -82,7 +90,9 @@ def check_variables(cluster: dict[str, Any], problems: Problems) -> None:
     accepted = accepted_names(cluster, "preflight_ignore_variables")
     for host in cluster["hosts"]:
         for name in cluster["hosts"][host].get("unknown_variables", []):
-            if not any(fnmatch(name, pattern) for pattern in accepted):
+            if name in FORMER_INPUTS and name not in accepted:  # A pattern does not hide a setting of ours.
+                problems.add(former_input_problem(name), host)
+            elif not any(fnmatch(name, pattern) for pattern in accepted):
                 problems.add(
                     f"{name} on {{hosts}} is not a variable of this collection{nearest(name, known)}: "
                     "correct it, or list it in preflight_ignore_variables",
