@@ -27,6 +27,7 @@ ALLOWED = {
         "plugin_utils",
         "plugin_utils.health",
         "plugin_utils.preflight",
+        "plugin_utils.roles",
     },
     "modules": {
         "module_utils.airflow",
@@ -45,8 +46,14 @@ ALLOWED = {
         "module_utils.host",
         "plugin_utils.preflight",
     },
-    "plugin_utils.health": {"module_utils.celery", "module_utils.redis", "plugin_utils"},
+    "plugin_utils.health": {
+        "module_utils.celery",
+        "module_utils.redis",
+        "plugin_utils",
+        "plugin_utils.roles",
+    },
     "plugin_utils.preflight": {"module_utils.airflow", "module_utils.host", "plugin_utils"},
+    "plugin_utils.roles": {"plugin_utils"},
     "module_utils": set(),
     "module_utils.airflow": set(),
     "module_utils.celery": set(),

@@ -6,11 +6,9 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.airflow_options import (
     check_options,
 )
@@ -19,13 +17,13 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.providers impor
     lock_name,
     provider_needs,
 )
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.roles.airflow_credentials import OPTIONAL
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.secrets_backends import (
     CREDENTIALS,
     backend_problems,
     backend_secrets,
 )
 
-VARS = Path(__file__).parents[2] / "roles/airflow_common/vars/main/main.yml"
 VAULT = "airflow.providers.hashicorp.secrets.vault.VaultBackend"
 BOTH = {
     "backend": VAULT,
@@ -52,8 +50,7 @@ def test_workers_have_none_of_the_masters() -> None:
 
 
 def test_the_role_removes_what_is_asked_no_more() -> None:
-    variables = yaml.safe_load(VARS.read_text(encoding="utf-8"))
-    assert {*CREDENTIALS} <= {*variables["__airflow_optional_credentials"]}
+    assert {*CREDENTIALS} <= {*OPTIONAL}
 
 
 def test_the_lock_file_that_is_needed() -> None:

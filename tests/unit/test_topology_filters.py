@@ -17,6 +17,7 @@ import pytest
 import yaml
 from ansible.errors import AnsibleFilterError
 from ansible_collections.airflowops.cluster.plugins.filter import topology
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.roles.airflow_services import service_units
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.shared_inputs import shared_defaults
 from hypothesis import given
 from hypothesis import strategies as st
@@ -177,7 +178,7 @@ def test_service_units_read_the_common_files_and_their_own_credentials() -> None
         {"unit": "a.service", "credentials": ["KEY", "URL"], "command": "a"},
         {"unit": "b.service", "credentials": []},
     ]
-    assert topology.service_units(services, ["/etc/x"], "/etc/c") == [
+    assert service_units(services, ["/etc/x"], "/etc/c") == [
         {"name": "a.service", "files": ["/etc/x", "/etc/c/KEY", "/etc/c/URL"]},
         {"name": "b.service", "files": ["/etc/x"]},
     ]
