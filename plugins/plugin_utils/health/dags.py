@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.airflow import asked
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.context import Scene
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.masters import asked
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.report import count, follows, span
 
 MOST_NAMED = 10

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
-from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.airflow import judge_masters
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.context import Scene
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.dags import judge_dags
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.endpoints import (
@@ -19,6 +18,7 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.endpoint
     judge_flower,
     judge_front,
 )
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.masters import judge_masters
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.metastore import (
     judge_backups,
     judge_metastore,

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.airflowops.cluster.plugins.module_utils.celery.inspect import host_of, same_host
-from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.airflow import asked
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.context import Scene
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.masters import asked
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.report import count, follows, span
 
 # A task is queued and taken within a second or two: what waits for less says nothing.
