@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 import yaml
+from redis_servers import free_port
+from test_airflow_dag_run import airflow_python
 
 CHECKOUT = Path(__file__).parents[2]
 ANSIBLE = Path(sys.executable).parent
@@ -288,3 +290,39 @@ def test_what_airflow_is_to_evaluate_is_marked(lab: Lab) -> None:
     (lab.directory / "hosts.yml").write_text(hosts.replace("query: ", "query: !unsafe "))
     run = lab.play()
     assert run.returncode == 0, run.stdout + run.stderr
+
+
+def with_database(lab: Lab, python: Path) -> Lab:
+    """Hosts that are to use a database of the user's, at a port where nothing listens."""
+    lab.groups["postgres_metastore"] = {"hosts": {}}
+    lab.write()
+    url = f"postgresql://u:not-shown@127.0.0.1:{free_port('127.0.0.1')}/airflow"
+    variables = {"airflow_database_url": url, "ansible_python_interpreter": str(python)}
+    (lab.directory / "host.json").write_text(
+        json.dumps({"__preflight_probe": {**GOOD_HOST, "packages": ["python3-psycopg2"]}, **variables})
+    )
+    return lab
+
+
+def test_a_database_that_does_not_answer_is_reported_with_all_else(lab: Lab) -> None:
+    lab.groups["airflow_master"]["vars"]["airflow_verison"] = "3.3.2"
+    done = with_database(lab, airflow_python()).play()
+    told = " ".join(done.stdout.split())
+    assert "Nothing was changed" in told
+    assert "airflow_database_url cannot be used from master1, master2, worker1, worker2" in told
+    assert "Connection refused" in told
+    assert "airflow_verison" in told
+    assert "not-shown" not in done.stdout
+
+
+def test_without_psycopg2_the_login_is_tried_once_all_else_is_right(lab: Lab, tmp_path: Path) -> None:
+    subprocess.run([airflow_python(), "-m", "venv", "--without-pip", tmp_path / "bare"], check=True)
+    done = with_database(lab, tmp_path / "bare/bin/python").play("--check")
+    told = " ".join(done.stdout.split())
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "psycopg2 is missing on master1, and check mode does not install it" in told
+    # The package is there, and is of another Python.
+    done = lab.play()
+    assert done.returncode != 0
+    assert "psycopg2" in done.stdout
+    assert "not-shown" not in done.stdout

@@ -17,7 +17,7 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.html_rep
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.report import COMPONENTS
 
 sys.path.insert(0, str(Path(__file__).parent))
-from test_health_evaluate import LIMITS, ROLES, World, redis_node_down, unreachable_worker
+from health_world import LIMITS, ROLES, World, redis_node_down, unreachable_worker
 
 VOID = {"meta"}
 

@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.airflowops.cluster.plugins.filter.preflight import broker_facts
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.broker import broker_url_problem
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.checks import find_problems
-from test_preflight import MULTI_NODE, Cluster, make_cluster, only, put, see
+from clusters import MULTI_NODE, Cluster, make_cluster, only, put, see
 
 ELSEWHERE = "amqp://airflow:kA7rTq0ZlmW3@rabbit1:5672/airflow"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.checks import find_problems
-from test_preflight import put, single_node
+from clusters import put, single_node
 
 VARIABLES = ("airflow_environment", "cluster_package_environment")
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.checks import find_problems
-from test_preflight import MULTI_NODE, ROLES, Cluster, make_cluster, only, put
+from clusters import MULTI_NODE, ROLES, Cluster, make_cluster, only, put
 
 FRONTS = ("front1", "front2")
 ADDRESSES = dict(zip(FRONTS, ("192.0.2.11", "192.0.2.12")))

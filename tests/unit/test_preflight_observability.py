@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.checks import find_problems
-from test_preflight import MULTI_NODE, Cluster, make_cluster, only, see
+from clusters import MULTI_NODE, Cluster, make_cluster, only, see
 
 PORTS = {
     "node": 9100, "redis": 9121, "postgres": 9187, "nginx": 9113, "nginx_status": 8089, "haproxy": 8405,

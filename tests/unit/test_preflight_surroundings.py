@@ -12,7 +12,7 @@ import pytest
 import yaml
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.checks import find_problems
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.foreign import POSTGRESQL_VERSIONS
-from test_preflight import MULTI_NODE, Cluster, make_cluster, single_node
+from clusters import MULTI_NODE, Cluster, make_cluster, single_node
 
 HOST = "one"
 

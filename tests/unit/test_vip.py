@@ -9,7 +9,7 @@ import json
 
 import pytest
 from ansible_collections.airflowops.cluster.plugins.module_utils.host import vip
-from test_preflight import ROLES
+from clusters import ROLES
 
 LINKS = [
     {"ifname": "lo", "flags": ["LOOPBACK"], "address": "00:00:00:00:00:00",

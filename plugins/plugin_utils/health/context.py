@@ -25,7 +25,7 @@ class Down:
         self.finding = finding
 
 
-class Scene:
+class Context:
     """One look at a cluster."""
 
     def __init__(

@@ -5,24 +5,24 @@
 
 from __future__ import annotations
 
-from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.airflow import asked
-from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.context import Scene
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.context import Context
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.masters import asked
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.report import count, follows, span
 
 MOST_NAMED = 10
 
 
-def judge_dags(scene: Scene) -> None:
-    answer = asked(scene)
+def judge_dags(context: Context) -> None:
+    answer = asked(context)
     if answer is None:
-        down = scene.down("answers")
+        down = context.down("answers")
         if down:
-            scene.report.unknown("dags", "import errors and age", down.because)
+            context.report.unknown("dags", "import errors and age", down.because)
         return
     if "import_errors" in answer["errors"]:
-        scene.report.unknown("dags", "import errors", answer["errors"]["import_errors"])
+        context.report.unknown("dags", "import errors", answer["errors"]["import_errors"])
     for error in answer["import_errors"][:MOST_NAMED]:
-        scene.report.problem(
+        context.report.problem(
             "dags",
             f"{error['file']} cannot be imported",
             error["error"],
@@ -31,7 +31,7 @@ def judge_dags(scene: Scene) -> None:
         )
     more = answer["import_error_count"] - min(len(answer["import_errors"]), MOST_NAMED)
     if more > 0:
-        scene.report.problem(
+        context.report.problem(
             "dags",
             f"{count(more, 'more file')} cannot be imported",
             "see the others",
@@ -39,19 +39,19 @@ def judge_dags(scene: Scene) -> None:
         )
     dags = answer["dags"]
     if "dags" in answer["errors"]:
-        scene.report.unknown("dags", "age", answer["errors"]["dags"])
+        context.report.unknown("dags", "age", answer["errors"]["dags"])
     if not dags:
         return
-    scene.report.note("dags", f"{count(dags['count'], 'DAG')}")
+    context.report.note("dags", f"{count(dags['count'], 'DAG')}")
     age = dags.get("oldest_age") or 0
-    if age > scene.limits["parse_seconds"]:
+    if age > context.limits["parse_seconds"]:
         text = f"{dags['oldest']} was read {span(age)} ago"
-        downs = [scene.down("part", host, "dag-processor") for host in scene.expected["masters"]]
+        downs = [context.down("part", host, "dag-processor") for host in context.expected["masters"]]
         faulty = [down.finding for down in downs if down and down.finding]
         if downs and all(downs) and faulty:
             follows(faulty[0], f"DAG files are not read: {text}")
             return
-        scene.report.warn(
+        context.report.warn(
             "dags",
             text,
             "the DAG processors do not keep up, or a file takes too long",
@@ -59,4 +59,4 @@ def judge_dags(scene: Scene) -> None:
             "[dag_processor] parsing_processes",
         )
     elif age:
-        scene.report.note("dags", f"read at most {span(age)} ago")
+        context.report.note("dags", f"read at most {span(age)} ago")

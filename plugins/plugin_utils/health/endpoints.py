@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.context import Down, Scene
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.context import Context, Down
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.report import count, follows, span
 
 SHOW = '`journalctl -u haproxy -n 50`; docs/troubleshooting.md, "Which servers does HAProxy use?"'
@@ -15,38 +15,38 @@ SHOW = '`journalctl -u haproxy -n 50`; docs/troubleshooting.md, "Which servers d
 SERVED_BY = {"execution": "execution-api", "api": "api-server", "flower": "flower"}
 
 
-def judge_endpoints(scene: Scene) -> None:
+def judge_endpoints(context: Context) -> None:
     seen = 0
-    for host, part in scene.parts("endpoints"):
-        finding = scene.unit_fault(host, part)
-        down = scene.down("part", host, "haproxy")
+    for host, part in context.parts("endpoints"):
+        finding = context.unit_fault(host, part)
+        down = context.down("part", host, "haproxy")
         if down:
-            scene.set_down("haproxy", host, because=down.because, finding=finding or down.finding)
+            context.set_down("haproxy", host, because=down.because, finding=finding or down.finding)
             continue
-        if not scene.seen(host):
+        if not context.seen(host):
             continue
-        why = scene.error(host, "haproxy")
+        why = context.error(host, "haproxy")
         if why:
-            finding = scene.report.problem(
+            finding = context.report.problem(
                 "endpoints", "runs and cannot be asked", why, SHOW, host=host, part="haproxy"
             )
-            scene.set_down("haproxy", host, because=f"HAProxy on {host} cannot be asked", finding=finding)
+            context.set_down("haproxy", host, because=f"HAProxy on {host} cannot be asked", finding=finding)
             continue
         seen += 1
         by_listener: dict[str, list[dict[str, Any]]] = {}
-        for server in scene.listed(host, "haproxy"):
+        for server in context.listed(host, "haproxy"):
             if server["checked"] and not server["backup"]:
                 by_listener.setdefault(server["listener"], []).append(server)
         for listener, servers in by_listener.items():
-            one(scene, host, listener, servers)
+            one(context, host, listener, servers)
     if seen:
-        scene.report.note("endpoints", f"on {count(seen, 'host')}")
+        context.report.note("endpoints", f"on {count(seen, 'host')}")
 
 
-def one(scene: Scene, host: str, listener: str, servers: list[dict[str, Any]]) -> None:
+def one(context: Context, host: str, listener: str, servers: list[dict[str, Any]]) -> None:
     up = [server for server in servers if server["up"]]
     if listener in ("broker", "metastore"):
-        one_leads(scene, host, listener, servers, up)
+        one_leads(context, host, listener, servers, up)
         return
     for server in servers:
         if server["up"]:
@@ -55,14 +55,14 @@ def one(scene: Scene, host: str, listener: str, servers: list[dict[str, Any]]) -
         part = next(
             (
                 entry
-                for entry in scene.expected["hosts"].get(server["server"], {}).get("parts", [])
+                for entry in context.expected["hosts"].get(server["server"], {}).get("parts", [])
                 if entry["name"] == name
             ),
             None,
         )
-        cause = None if part is None else reason(scene, server["server"], part)
+        cause = None if part is None else reason(context, server["server"], part)
         if cause is None:
-            finding = scene.report.problem(
+            finding = context.report.problem(
                 "endpoints",
                 f"does not reach {name or listener} of {server['server']}",
                 f"its check says {server['check'] or server['status']}, for {span(server['seconds'])}",
@@ -75,13 +75,13 @@ def one(scene: Scene, host: str, listener: str, servers: list[dict[str, Any]]) -
             follows(cause.finding, f"HAProxy on {host}: no server for `{listener}`")
 
 
-def reason(scene: Scene, host: str, part: dict[str, Any]) -> Down | None:
+def reason(context: Context, host: str, part: dict[str, Any]) -> Down | None:
     """Why a part does not answer HAProxy, if that is known by other means."""
-    down = scene.first_down(("part", host, part["name"]), ("host", host), ("haproxy", host), ("metastore",))
+    down = context.first_down(("part", host, part["name"]), ("host", host), ("haproxy", host), ("metastore",))
     if down:
         return down
-    state = scene.unit(host, part).get("state")
-    answer = scene.table(host, "urls").get(part["name"], {})
+    state = context.unit(host, part).get("state")
+    answer = context.table(host, "urls").get(part["name"], {})
     if state not in (None, "active", "reloading") or "error" in answer or answer.get("status", 200) != 200:
         # Judged with the part itself, later on.
         return Down(f"{part['name']} on {host} does not serve")
@@ -89,18 +89,18 @@ def reason(scene: Scene, host: str, part: dict[str, Any]) -> Down | None:
 
 
 def one_leads(
-    scene: Scene, host: str, listener: str, servers: list[dict[str, Any]], up: list[dict[str, Any]]
+    context: Context, host: str, listener: str, servers: list[dict[str, Any]], up: list[dict[str, Any]]
 ) -> None:
     what = {"broker": "the broker's owner", "metastore": "the metastore's primary"}[listener]
-    down = scene.down(listener)
+    down = context.down(listener)
     if not up and down:
         if down.finding:
             follows(down.finding, f"HAProxy on {host}: no server for `{listener}`")
-        scene.report.set_part(host, "haproxy", detail=f"no server for {listener}: {down.because}")
-        scene.set_down("endpoint", host, listener, because=down.because, finding=down.finding)
+        context.report.set_part(host, "haproxy", detail=f"no server for {listener}: {down.because}")
+        context.set_down("endpoint", host, listener, because=down.because, finding=down.finding)
     elif not up:
         check = servers[0]["check"] or servers[0]["status"]
-        finding = scene.report.problem(
+        finding = context.report.problem(
             "endpoints",
             f"does not find {what}",
             f"none of {count(len(servers), 'server')} passes its check ({check}) although it is "
@@ -110,11 +110,11 @@ def one_leads(
             host=host,
             part="haproxy",
         )
-        scene.set_down(
+        context.set_down(
             "endpoint", host, listener, because=f"HAProxy on {host} does not find {what}", finding=finding
         )
     elif len(up) > 1 and (listener == "broker" or len(servers) > 1):
-        scene.report.warn(
+        context.report.warn(
             "endpoints",
             f"takes {count(len(up), 'server')} for {what}: {', '.join(server['server'] for server in up)}",
             "a failover is under way, or two of them believe that they lead",
@@ -127,20 +127,20 @@ def one_leads(
 # --- What people see
 
 
-def judge_flower(scene: Scene) -> None:
-    for host, part in scene.parts("flower"):
+def judge_flower(context: Context) -> None:
+    for host, part in context.parts("flower"):
         needs = (("haproxy", host), ("endpoint", host, "broker"), ("broker",))
-        scene.unit_fault(host, part, *needs)
-        if scene.down("part", host, part["name"]) or not scene.seen(host):
+        context.unit_fault(host, part, *needs)
+        if context.down("part", host, part["name"]) or not context.seen(host):
             continue
-        answer = scene.table(host, "urls").get(part["name"], {})
+        answer = context.table(host, "urls").get(part["name"], {})
         if "error" in answer or answer.get("status", 200) != 200:
-            cause = scene.first_down(*needs)
+            cause = context.first_down(*needs)
             if cause:
-                scene.report.unknown("flower", "", cause.because, host=host, part=part["name"])
+                context.report.unknown("flower", "", cause.because, host=host, part=part["name"])
                 continue
             refused = answer.get("status") == 401
-            scene.report.problem(
+            context.report.problem(
                 "flower",
                 "refuses flower_user with flower_password" if refused else "runs and does not answer",
                 str(answer.get("error") or f"it answers {answer['status']}"),
@@ -150,19 +150,19 @@ def judge_flower(scene: Scene) -> None:
                 host=host,
                 part=part["name"],
             )
-            scene.set_down("part", host, part["name"], because=f"Flower on {host} does not answer")
+            context.set_down("part", host, part["name"], because=f"Flower on {host} does not answer")
         else:
-            scene.report.note("flower", f"{host} answers")
+            context.report.note("flower", f"{host} answers")
 
 
-def judge_front(scene: Scene) -> None:
-    for host, part in scene.parts("front"):
-        scene.unit_fault(host, part)
-        if scene.down("part", host, part["name"]) or not scene.seen(host):
+def judge_front(context: Context) -> None:
+    for host, part in context.parts("front"):
+        context.unit_fault(host, part)
+        if context.down("part", host, part["name"]) or not context.seen(host):
             continue
-        answer = scene.table(host, "urls").get(part["name"], {})
+        answer = context.table(host, "urls").get(part["name"], {})
         if "error" in answer:
-            scene.report.problem(
+            context.report.problem(
                 "front",
                 "runs and does not answer",
                 str(answer["error"]),
@@ -171,16 +171,16 @@ def judge_front(scene: Scene) -> None:
                 part=part["name"],
             )
         elif answer.get("status", 200) >= 500:
-            masters_down = scene.any_down("api")
-            cause = scene.first_down(("haproxy", host), ("metastore",))
-            if cause is None and len(masters_down) >= len(scene.expected["masters"]) > 0:
+            masters_down = context.any_down("api")
+            cause = context.first_down(("haproxy", host), ("metastore",))
+            if cause is None and len(masters_down) >= len(context.expected["masters"]) > 0:
                 cause = masters_down[0]
             if cause:
                 if cause.finding:
                     follows(cause.finding, f"nginx on {host} answers {answer['status']}: there is no UI")
-                scene.report.unknown("front", "the UI", cause.because, host=host, part=part["name"])
+                context.report.unknown("front", "the UI", cause.because, host=host, part=part["name"])
             else:
-                scene.report.problem(
+                context.report.problem(
                     "front",
                     f"answers {answer['status']}",
                     "it finds no API server, though one answers on its host",
@@ -189,4 +189,4 @@ def judge_front(scene: Scene) -> None:
                     part=part["name"],
                 )
         else:
-            scene.report.note("front", f"{host} answers")
+            context.report.note("front", f"{host} answers")

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
-from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.airflow import judge_masters
-from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.context import Scene
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.context import Context
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.dags import judge_dags
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.endpoints import (
     judge_endpoints,
     judge_flower,
     judge_front,
 )
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.masters import judge_masters
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.metastore import (
     judge_backups,
     judge_metastore,
@@ -64,44 +64,44 @@ def judge(
     observed: {host: {reachable, left_out, reason, look, airflow, membership}}.
     limits: the inputs of the role `health` without their prefix.
     """
-    scene = Scene(expected, observed, limits, now)
-    hosts(scene)
-    judge_redis(scene)
-    judge_metastore(scene)
-    judge_backups(scene)
-    judge_endpoints(scene)
-    judge_masters(scene)
-    judge_workers(scene)
-    judge_dags(scene)
-    judge_flower(scene)
-    judge_front(scene)
-    other_units(scene)
-    certificates(scene)
-    versions(scene)
+    context = Context(expected, observed, limits, now)
+    hosts(context)
+    judge_redis(context)
+    judge_metastore(context)
+    judge_backups(context)
+    judge_endpoints(context)
+    judge_masters(context)
+    judge_workers(context)
+    judge_dags(context)
+    judge_flower(context)
+    judge_front(context)
+    other_units(context)
+    certificates(context)
+    versions(context)
     return finished(
-        scene.report,
+        context.report,
         expected["name"],
         now,
-        [described(scene, name) for name in expected["hosts"]],
-        queues=scene.queues,
-        versions=scene.versions,
-        redis=scene.redis_members,
+        [described(context, name) for name in expected["hosts"]],
+        queues=context.queues,
+        versions=context.versions,
+        redis=context.redis_members,
     )
 
 
-def described(scene: Scene, name: str) -> dict[str, Any]:
+def described(context: Context, name: str) -> dict[str, Any]:
     """The host as the page draws it."""
-    look = scene.look(name)
-    states = [part["state"] for (host, _), part in scene.report.parts.items() if host == name]
-    states += [entry["level"] for entry in scene.report.findings if entry["host"] == name]
-    if not scene.seen(name):
+    look = context.look(name)
+    states = [part["state"] for (host, _), part in context.report.parts.items() if host == name]
+    states += [entry["level"] for entry in context.report.findings if entry["host"] == name]
+    if not context.seen(name):
         states.append(UNKNOWN)
     memory = look.get("host", {}).get("memory", {})
     return {
         "name": name,
-        "address": scene.expected["hosts"][name]["address"],
-        "roles": list(scene.expected["hosts"][name]["roles"]),
-        "reachable": scene.seen(name),
+        "address": context.expected["hosts"][name]["address"],
+        "roles": list(context.expected["hosts"][name]["roles"]),
+        "reachable": context.seen(name),
         "state": worst(states),
         "os": look.get("host", {}).get("os", {}).get("name", ""),
         "memory_used_percent": round(100 - 100 * memory["available"] / memory["total"], 1)
@@ -109,56 +109,56 @@ def described(scene: Scene, name: str) -> dict[str, Any]:
         else None,
         "disks": [
             {"path": disk["path"], "used_percent": disk["used_percent"]}
-            for disk in scene.listed(name, "disks")
+            for disk in context.listed(name, "disks")
         ],
         "clock_offset": look.get("clock_offset"),
-        "workers": scene.expected["hosts"][name]["workers"],
+        "workers": context.expected["hosts"][name]["workers"],
     }
 
 
 # --- Hosts
 
 
-def hosts(scene: Scene) -> None:
+def hosts(context: Context) -> None:
     seen = 0
-    for name, host in scene.expected["hosts"].items():
+    for name, host in context.expected["hosts"].items():
         for part in host["parts"]:
-            scene.report.add_part(name, part)
-        if scene.observed.get(name, {}).get("left_out"):
-            scene.host_down(name, f"{name} was left out (--limit)")
-        elif not scene.observed.get(name, {}).get("reachable"):
-            finding = scene.report.problem(
+            context.report.add_part(name, part)
+        if context.observed.get(name, {}).get("left_out"):
+            context.host_down(name, f"{name} was left out (--limit)")
+        elif not context.observed.get(name, {}).get("reachable"):
+            finding = context.report.problem(
                 "hosts",
                 "does not answer",
-                scene.observed.get(name, {}).get("reason") or "no connection over SSH",
+                context.observed.get(name, {}).get("reason") or "no connection over SSH",
                 "see to its power, its network and its SSH; until it is back, `--limit '!"
                 + name
                 + "'` lets other playbooks "
                 "run without it",
                 host=name,
             )
-            scene.host_down(name, f"host {name} does not answer", finding)
-        elif not scene.look(name):
-            finding = scene.report.problem(
+            context.host_down(name, f"host {name} does not answer", finding)
+        elif not context.look(name):
+            finding = context.report.problem(
                 "hosts",
                 "could not be looked at",
-                scene.observed[name].get("reason") or "the module failed",
+                context.observed[name].get("reason") or "the module failed",
                 f"`systemctl status` on {name}: is it overloaded, or its disk full or read-only?",
                 host=name,
             )
-            scene.host_down(name, f"host {name} could not be looked at", finding)
+            context.host_down(name, f"host {name} could not be looked at", finding)
         else:
             seen += 1
-            machine(scene, name)
-    clocks(scene)
-    scene.report.note("hosts", f"{seen} of {count(len(scene.expected['hosts']), 'host')} looked at")
+            machine(context, name)
+    clocks(context)
+    context.report.note("hosts", f"{seen} of {count(len(context.expected['hosts']), 'host')} looked at")
 
 
-def machine(scene: Scene, name: str) -> None:
-    limits = scene.limits
-    knows = scene.look(name).get("host", {}).get("knows_names", True)
-    if scene.expected["hosts"][name].get("names") and not knows:
-        scene.report.problem(
+def machine(context: Context, name: str) -> None:
+    limits = context.limits
+    knows = context.look(name).get("host", {}).get("knows_names", True)
+    if context.expected["hosts"][name].get("names") and not knows:
+        context.report.problem(
             "hosts",
             "its /etc/hosts has lost the names of the cluster's hosts",
             "cloud-init (manage_etc_hosts) or another tool wrote the file, perhaps at the last boot: "
@@ -167,9 +167,9 @@ def machine(scene: Scene, name: str) -> None:
             "knows all hosts set airflow_manage_hosts_file to false",
             host=name,
         )
-    for disk in scene.listed(name, "disks"):
+    for disk in context.listed(name, "disks"):
         for kind, percent in (("full", disk["used_percent"]), ("out of inodes", disk["inodes_percent"])):
-            scene.graded(
+            context.graded(
                 percent,
                 limits["disk_warn_percent"],
                 limits["disk_percent"],
@@ -184,10 +184,10 @@ def machine(scene: Scene, name: str) -> None:
                 "days, backups after postgres_metastore_backup_retention_full",
                 host=name,
             )
-    memory = scene.look(name).get("host", {}).get("memory", {})
+    memory = context.look(name).get("host", {}).get("memory", {})
     if memory.get("total"):
         used = round(100 - 100 * memory["available"] / memory["total"], 1)
-        scene.graded(
+        context.graded(
             used,
             limits["memory_warn_percent"],
             limits["memory_percent"],
@@ -199,20 +199,20 @@ def machine(scene: Scene, name: str) -> None:
         )
 
 
-def clocks(scene: Scene) -> None:
+def clocks(context: Context) -> None:
     """Against the controller's; where all differ from it alike, it is the controller's that is wrong."""
-    limit = scene.limits["clock_offset"]
+    limit = context.limits["clock_offset"]
     offsets = {
-        name: (scene.look(name)["clock_offset"], scene.look(name).get("clock_uncertainty", 0.0))
-        for name in scene.expected["hosts"]
-        if scene.look(name).get("clock_offset") is not None
+        name: (context.look(name)["clock_offset"], context.look(name).get("clock_uncertainty", 0.0))
+        for name in context.expected["hosts"]
+        if context.look(name).get("clock_offset") is not None
     }
     wrong = {name: offset for name, (offset, doubt) in offsets.items() if abs(offset) - doubt > limit}
     mend = "`timedatectl`: a time service (systemd-timesyncd or chrony) must run and reach its servers"
     spread = max(wrong.values(), default=0) - min(wrong.values(), default=0)
     if len(wrong) > 1 and len(wrong) == len(offsets) and spread <= limit:
         offset = max(wrong.values(), key=abs)
-        scene.report.problem(
+        context.report.problem(
             "hosts",
             f"the controller's clock is {span(offset)} {'behind' if offset > 0 else 'ahead of'} all hosts'",
             "its time is not kept",
@@ -220,7 +220,7 @@ def clocks(scene: Scene) -> None:
         )
         return
     for name, offset in wrong.items():
-        scene.report.problem(
+        context.report.problem(
             "hosts",
             f"its clock is {span(offset)} {'ahead' if offset > 0 else 'behind'}",
             "nothing keeps its time; tokens of tasks are refused, and heartbeats look old",
@@ -229,10 +229,10 @@ def clocks(scene: Scene) -> None:
         )
 
 
-def other_units(scene: Scene) -> None:
+def other_units(context: Context) -> None:
     """Units that have failed and are none of the parts: what timers started, and what is not ours."""
-    for name in scene.expected["hosts"]:
-        units = scene.look(name).get("systemd", {})
+    for name in context.expected["hosts"]:
+        units = context.look(name).get("systemd", {})
         parts = {entry["unit"] for entry in units.get("units", {}).values()}
         for unit in units.get("failed", []):
             if unit in parts:
@@ -241,7 +241,7 @@ def other_units(scene: Scene) -> None:
             if unit.startswith(OUR_UNITS):
                 component = "backups" if unit.startswith(("metastore-", "pgbackrest.")) else "airflow"
                 timer = unit.startswith(("metastore-backup@", "airflow-clean."))
-                scene.report.problem(
+                context.report.problem(
                     component,
                     f"{unit} failed",
                     "its last run, started by its timer, ended with an error"
@@ -251,7 +251,7 @@ def other_units(scene: Scene) -> None:
                     host=name,
                 )
             else:
-                scene.report.warn(
+                context.report.warn(
                     "hosts", f"{unit} failed", "it is not one of the cluster's", mend, host=name
                 )
 
@@ -259,10 +259,10 @@ def other_units(scene: Scene) -> None:
 # --- Certificates and versions
 
 
-def certificates(scene: Scene) -> None:
+def certificates(context: Context) -> None:
     soonest: float | None = None
-    for name in scene.expected["hosts"]:
-        for certificate in scene.listed(name, "certificates"):
+    for name in context.expected["hosts"]:
+        for certificate in context.listed(name, "certificates"):
             path = certificate["path"]
             mend = (
                 "the collection's own are renewed by site.yml in the last third of their time: "
@@ -270,17 +270,17 @@ def certificates(scene: Scene) -> None:
                 "was given is replaced in the inventory"
             )
             if "error" in certificate:
-                scene.report.problem(
+                context.report.problem(
                     "certificates", f"{path} cannot be read", certificate["error"], mend, host=name
                 )
                 continue
-            left = certificate["ends"] - scene.now
+            left = certificate["ends"] - context.now
             soonest = left if soonest is None else min(left, soonest)
             what = f"{path} ended {span(left)} ago" if left <= 0 else f"{path} ends in {span(left)}"
-            scene.graded(
+            context.graded(
                 -left,
-                -scene.limits["certificate_warn_days"] * SECONDS_PER_DAY,
-                -scene.limits["certificate_days"] * SECONDS_PER_DAY,
+                -context.limits["certificate_warn_days"] * SECONDS_PER_DAY,
+                -context.limits["certificate_days"] * SECONDS_PER_DAY,
                 "certificates",
                 what,
                 f"it is valid until then ({certificate['subject']})",
@@ -288,33 +288,33 @@ def certificates(scene: Scene) -> None:
                 host=name,
             )
     if soonest is not None:
-        scene.report.note(
+        context.report.note(
             "certificates", f"the first one ends in {span(soonest)}" if soonest > 0 else "one has ended"
         )
 
 
-def versions(scene: Scene) -> None:
+def versions(context: Context) -> None:
     """Of Airflow what is installed and what answers; of Redis and PostgreSQL what runs."""
     found: dict[str, dict[str, str]] = {"Airflow": {}, "Redis": {}, "PostgreSQL": {}}
-    for name in scene.expected["hosts"]:
-        look = scene.look(name)
+    for name in context.expected["hosts"]:
+        look = context.look(name)
         if isinstance(look.get("airflow_installed"), str):
             found["Airflow"][name] = look["airflow_installed"]
-        for port, node in scene.table(name, "redis").items():
+        for port, node in context.table(name, "redis").items():
             if isinstance(node, dict) and node.get("version"):
                 found["Redis"][f"{name}:{port}"] = node["version"]
-                scene.report.set_part(name, f"redis {port}", version=node["version"])
-        if scene.table(name, "postgres").get("version"):
+                context.report.set_part(name, f"redis {port}", version=node["version"])
+        if context.table(name, "postgres").get("version"):
             # "15.8 (Debian 15.8-0+deb12u1)"
             version = str(look["postgres"]["version"]).split(" ", maxsplit=1)[0]
             found["PostgreSQL"][name] = version
             for part in ("postgresql", "patroni"):
-                scene.report.set_part(name, part, version=version)
-        runs = scene.observed.get(name, {}).get("airflow") or {}
+                context.report.set_part(name, part, version=version)
+        runs = context.observed.get(name, {}).get("airflow") or {}
         if runs.get("version"):
-            scene.report.set_part(name, "api-server", version=runs["version"])
+            context.report.set_part(name, "api-server", version=runs["version"])
             if found["Airflow"].get(name) not in (None, runs["version"]):
-                scene.report.warn(
+                context.report.warn(
                     "versions",
                     f"Airflow {runs['version']} answers and {found['Airflow'][name]} is installed",
                     "it was not restarted since the other version came, or an upgrade is under way",
@@ -324,9 +324,9 @@ def versions(scene: Scene) -> None:
                 )
     for program, by_place in found.items():
         kinds = sorted(set(by_place.values()))
-        scene.versions[program] = by_place
+        context.versions[program] = by_place
         if len(kinds) > 1:
-            scene.report.warn(
+            context.report.warn(
                 "versions",
                 f"{program} differs: "
                 + "; ".join(
@@ -341,4 +341,4 @@ def versions(scene: Scene) -> None:
                 }[program],
             )
         elif kinds:
-            scene.report.note("versions", f"{program} {kinds[0]}")
+            context.report.note("versions", f"{program} {kinds[0]}")

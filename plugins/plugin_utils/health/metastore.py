@@ -7,70 +7,70 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.context import Scene
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.context import Context
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.report import count, follows, span
 
 MIB = 1024**2
 
 
-def judge_metastore(scene: Scene) -> None:
-    if not scene.expected["metastore_hosts"]:
-        if scene.expected["metastore"] == "other":
-            scene.report.note("metastore", "the database is another one (airflow_database_url)")
+def judge_metastore(context: Context) -> None:
+    if not context.expected["metastore_hosts"]:
+        if context.expected["metastore"] == "other":
+            context.report.note("metastore", "the database is another one (airflow_database_url)")
         return
-    many = len(scene.expected["metastore_hosts"]) > 1
-    faults = servers(scene, "patroni" if many else "postgresql")
+    many = len(context.expected["metastore_hosts"]) > 1
+    faults = servers(context, "patroni" if many else "postgresql")
     if many:
-        faults += etcd(scene)
-        members(scene, faults)
-    primary(scene, faults)
+        faults += etcd(context)
+        members(context, faults)
+    primary(context, faults)
 
 
-def servers(scene: Scene, name: str) -> list[dict[str, Any]]:
+def servers(context: Context, name: str) -> list[dict[str, Any]]:
     """Each PostgreSQL by itself. Returns the findings about those that are down."""
     faults = []
-    for host, part in scene.parts("metastore"):
+    for host, part in context.parts("metastore"):
         if part["name"] != name:
             continue
-        fault = scene.unit_fault(host, part)
-        down = scene.down("part", host, name)
+        fault = context.unit_fault(host, part)
+        down = context.down("part", host, name)
         if down:
             if fault or down.finding:
                 faults.append(fault or down.finding or {})
-            scene.set_down("postgres", host, because=down.because, finding=down.finding)
+            context.set_down("postgres", host, because=down.because, finding=down.finding)
             continue
-        if not scene.seen(host):
+        if not context.seen(host):
             continue
-        why = scene.error(host, "postgres")
+        why = context.error(host, "postgres")
         if why:
-            fault = scene.report.problem(
+            fault = context.report.problem(
                 "metastore",
                 "runs and PostgreSQL does not answer",
                 why,
-                f"`journalctl -u {scene.unit(host, part).get('unit', name)} -n 50`, and "
+                f"`journalctl -u {context.unit(host, part).get('unit', name)} -n 50`, and "
                 "PostgreSQL's own log in "
                 "/var/log/postgresql",
                 host=host,
                 part=name,
             )
             faults.append(fault)
-            scene.set_down("postgres", host, because=f"PostgreSQL on {host} does not answer", finding=fault)
+            context.set_down("postgres", host, because=f"PostgreSQL on {host} does not answer", finding=fault)
             continue
-        one(scene, host, name)
+        one(context, host, name)
     return faults
 
 
-def one(scene: Scene, host: str, name: str) -> None:
-    seen = scene.table(host, "postgres")
+def one(context: Context, host: str, name: str) -> None:
+    seen = context.table(host, "postgres")
     if not seen:
         return
-    scene.report.set_part(host, name, role="replica" if seen["recovery"] else "primary")
+    context.report.set_part(host, name, role="replica" if seen["recovery"] else "primary")
     if seen["max_connections"]:
         percent = round(100 * seen["connections"] / seen["max_connections"], 1)
-        scene.graded(
+        context.graded(
             percent,
-            scene.limits["connections_warn_percent"],
-            scene.limits["connections_percent"],
+            context.limits["connections_warn_percent"],
+            context.limits["connections_percent"],
             "metastore",
             f"{percent:g} % of its connections are used",
             f"{seen['connections']} of {seen['max_connections']}; when all are, Airflow gets none",
@@ -81,10 +81,10 @@ def one(scene: Scene, host: str, name: str) -> None:
             part=name,
         )
     if seen.get("archive_failed_since") and not seen["recovery"]:
-        scene.report.problem(
+        context.report.problem(
             "backups",
             "WAL cannot be archived, so what is written now is in no backup",
-            f"the archive command failed, last {span(scene.now - seen['archive_failed_since'])} ago",
+            f"the archive command failed, last {span(context.now - seen['archive_failed_since'])} ago",
             "`journalctl -u postgresql@* -u patroni -n 50`, /var/log/pgbackrest on this host; "
             "is the repository "
             "reachable, and its disk not full?",
@@ -92,27 +92,27 @@ def one(scene: Scene, host: str, name: str) -> None:
         )
 
 
-def etcd(scene: Scene) -> list[dict[str, Any]]:
+def etcd(context: Context) -> list[dict[str, Any]]:
     faults = []
     healthy = 0
-    for host, part in scene.parts("metastore"):
+    for host, part in context.parts("metastore"):
         if part["name"] != "etcd":
             continue
-        fault = scene.unit_fault(host, part)
-        down = scene.down("part", host, "etcd")
+        fault = context.unit_fault(host, part)
+        down = context.down("part", host, "etcd")
         if down:
             if fault or down.finding:
                 faults.append(fault or down.finding or {})
             continue
-        if not scene.seen(host):
+        if not context.seen(host):
             continue
-        seen, why = scene.table(host, "etcd"), scene.error(host, "etcd")
+        seen, why = context.table(host, "etcd"), context.error(host, "etcd")
         if seen.get("healthy"):
             healthy += 1
-            missing = [name for name in scene.expected["etcd_hosts"] if name not in seen["members"]]
+            missing = [name for name in context.expected["etcd_hosts"] if name not in seen["members"]]
             if seen["members"] and host in missing:
                 faults.append(
-                    scene.report.problem(
+                    context.report.problem(
                         "metastore",
                         "is not a member of etcd",
                         "it was taken out, or is new",
@@ -123,10 +123,10 @@ def etcd(scene: Scene) -> list[dict[str, Any]]:
                 )
         else:
             # Without a majority none of them is.
-            scene.report.set_part(host, "etcd", state="problem", detail="not healthy")
+            context.report.set_part(host, "etcd", state="problem", detail="not healthy")
             if not faults:
                 faults.append(
-                    scene.report.problem(
+                    context.report.problem(
                         "metastore",
                         "is not healthy",
                         why or seen.get("why") or "it sees no leader",
@@ -135,32 +135,32 @@ def etcd(scene: Scene) -> list[dict[str, Any]]:
                         part="etcd",
                     )
                 )
-    wanted = len(scene.expected["etcd_hosts"])
-    unseen = [host for host in scene.expected["etcd_hosts"] if not scene.seen(host)]
+    wanted = len(context.expected["etcd_hosts"])
+    unseen = [host for host in context.expected["etcd_hosts"] if not context.seen(host)]
     if healthy + len(unseen) <= wanted // 2 and faults:
         follows(
             faults[0], f"{healthy} of {wanted} etcd are healthy, no majority: nobody may lead the metastore"
         )
     elif healthy:
-        scene.report.note("metastore", f"etcd: {healthy} of {wanted}")
+        context.report.note("metastore", f"etcd: {healthy} of {wanted}")
     return faults
 
 
-def members(scene: Scene, faults: list[dict[str, Any]]) -> None:
+def members(context: Context, faults: list[dict[str, Any]]) -> None:
     """What Patroni says of its members, asked of the first that answers."""
-    hosts = scene.expected["metastore_hosts"]
-    answer = next((scene.table(host, "patroni") for host in hosts if scene.table(host, "patroni")), None)
+    hosts = context.expected["metastore_hosts"]
+    answer = next((context.table(host, "patroni") for host in hosts if context.table(host, "patroni")), None)
     if answer is None:
         if not faults:
-            scene.report.unknown(
+            context.report.unknown(
                 "metastore",
                 "replication",
                 "no Patroni can be asked: "
-                + next((why for host in hosts if (why := scene.error(host, "patroni"))), "none was seen"),
+                + next((why for host in hosts if (why := context.error(host, "patroni"))), "none was seen"),
             )
         return
     if answer["pause"]:
-        scene.report.warn(
+        context.report.warn(
             "metastore",
             "Patroni is paused: nobody takes over if the primary is lost",
             "somebody paused it",
@@ -170,7 +170,7 @@ def members(scene: Scene, faults: list[dict[str, Any]]) -> None:
     leader = next((name for name, member in by_name.items() if "leader" in member.get("role", "")), None)
     if leader is None and not faults:
         faults.append(
-            scene.report.problem(
+            context.report.problem(
                 "metastore",
                 "nobody leads",
                 "no host that may take over has started, or etcd has no majority",
@@ -178,12 +178,12 @@ def members(scene: Scene, faults: list[dict[str, Any]]) -> None:
             )
         )
     for host in hosts:
-        if scene.down("postgres", host):
+        if context.down("postgres", host):
             continue
         member = by_name.get(host)
         if member is None:
-            if scene.seen(host):
-                scene.report.problem(
+            if context.seen(host):
+                context.report.problem(
                     "metastore",
                     "is no member of Patroni's cluster",
                     "it has not registered in etcd",
@@ -194,9 +194,9 @@ def members(scene: Scene, faults: list[dict[str, Any]]) -> None:
             continue
         lag = member.get("lag")
         role = str(member.get("role", "")).replace("_", " ")
-        scene.report.set_part(host, "patroni", role=role)
+        context.report.set_part(host, "patroni", role=role)
         if member.get("state") not in ("running", "streaming"):
-            scene.report.problem(
+            context.report.problem(
                 "metastore",
                 f"its state is {member.get('state')!r}",
                 "the copy is broken, or being made",
@@ -208,9 +208,9 @@ def members(scene: Scene, faults: list[dict[str, Any]]) -> None:
         elif (
             host != leader
             and leader
-            and (not isinstance(lag, int) or lag > scene.limits["replication_lag_mib"] * MIB)
+            and (not isinstance(lag, int) or lag > context.limits["replication_lag_mib"] * MIB)
         ):
-            scene.report.problem(
+            context.report.problem(
                 "metastore",
                 f"is {lag / MIB:.0f} MiB behind the primary"
                 if isinstance(lag, int)
@@ -223,12 +223,12 @@ def members(scene: Scene, faults: list[dict[str, Any]]) -> None:
                 part="patroni",
             )
     standby = [name for name, member in by_name.items() if "sync" in member.get("role", "")]
-    if scene.expected["synchronous"] and leader and not standby:
+    if context.expected["synchronous"] and leader and not standby:
         text = "no second host confirms commits: they are on one host alone"
         if faults:
             follows(faults[0], text)
         else:
-            scene.report.warn(
+            context.report.warn(
                 "metastore",
                 text,
                 "no replica keeps up, or one is just taking over",
@@ -236,97 +236,99 @@ def members(scene: Scene, faults: list[dict[str, Any]]) -> None:
             )
 
 
-def primary(scene: Scene, faults: list[dict[str, Any]]) -> None:
-    hosts = scene.expected["metastore_hosts"]
-    found = [host for host in hosts if scene.table(host, "postgres").get("recovery") is False]
+def primary(context: Context, faults: list[dict[str, Any]]) -> None:
+    hosts = context.expected["metastore_hosts"]
+    found = [host for host in hosts if context.table(host, "postgres").get("recovery") is False]
     if len(found) == 1:
-        seen = scene.table(found[0], "postgres")
-        scene.report.note(
+        seen = context.table(found[0], "postgres")
+        context.report.note(
             "metastore",
             f"{found[0]} is the primary, {seen['connections']} of {seen['max_connections']} connections used",
         )
-        if scene.expected["database"] not in (seen.get("databases") or []):
-            finding = scene.report.problem(
+        if context.expected["database"] not in (seen.get("databases") or []):
+            finding = context.report.problem(
                 "metastore",
-                f"there is no database {scene.expected['database']}",
+                f"there is no database {context.expected['database']}",
                 "it was dropped, or never made",
                 "restore it (restore.yml), or run site.yml where there is nothing to restore",
                 host=found[0],
             )
-            scene.set_down("metastore", because="its database is missing", finding=finding)
+            context.set_down("metastore", because="its database is missing", finding=finding)
     elif len(found) > 1:
-        scene.report.problem(
+        context.report.problem(
             "metastore",
             f"two primaries: {', '.join(found)}",
             "one was cut off and did not step down",
             "`patronictl -c /etc/patroni/config.yml list` says which leads; stop patroni on the other",
         )
     else:
-        gone = scene.first_down(*(("host", host) for host in hosts))
-        broken = [fault for fault in faults if scene.seen(fault["host"])]
+        gone = context.first_down(*(("host", host) for host in hosts))
+        broken = [fault for fault in faults if context.seen(fault["host"])]
         if broken:
             follows(broken[0], "no primary: nothing is scheduled, and the UI gives errors")
-            scene.set_down("metastore", because="the metastore is down", finding=broken[0])
+            context.set_down("metastore", because="the metastore is down", finding=broken[0])
         elif gone:
             # It may serve all the same.
-            scene.set_down("metastore", because=gone.because, finding=gone.finding)
+            context.set_down("metastore", because=gone.because, finding=gone.finding)
         else:
-            scene.set_down("metastore", because="the metastore has no primary")
+            context.set_down("metastore", because="the metastore has no primary")
 
 
 # --- Backups
 
 
-def judge_backups(scene: Scene) -> None:
-    for host, part in scene.parts("backups"):
-        scene.unit_fault(host, part)
-    if not scene.expected["backups"] or not scene.expected["metastore_hosts"]:
+def judge_backups(context: Context) -> None:
+    for host, part in context.parts("backups"):
+        context.unit_fault(host, part)
+    if not context.expected["backups"] or not context.expected["metastore_hosts"]:
         return
-    host = scene.expected["backup_host"]
-    down = scene.down("host", host)
+    host = context.expected["backup_host"]
+    down = context.down("host", host)
     if down:
-        scene.report.unknown("backups", "backups", down.because, host=host)
+        context.report.unknown("backups", "backups", down.because, host=host)
         return
-    look = scene.look(host)
+    look = context.look(host)
     if look and look.get("host", {}).get("os", {}).get("id") not in ("debian", "ubuntu"):
-        scene.report.note("backups", "none: not made on this distribution")
+        context.report.note("backups", "none: not made on this distribution")
         return
     mend = "`journalctl -u 'metastore-backup@*' -n 50` there, then run backup.yml"
-    why = scene.error(host, "backups")
+    why = context.error(host, "backups")
     if why:
-        scene.report.problem("backups", "pgBackRest cannot be asked", why, mend, host=host)
+        context.report.problem("backups", "pgBackRest cannot be asked", why, mend, host=host)
         return
-    seen = scene.table(host, "backups")
+    seen = context.table(host, "backups")
     if not seen:
         return
     good = [backup for backup in seen["backups"] if not backup["failed"]]
     if not good:
-        scene.report.problem(
+        context.report.problem(
             "backups", "there is no backup of the metastore", f"pgBackRest: {seen['status']}", mend, host=host
         )
         return
     newest = max(backup["ended"] for backup in good)
-    hours = (scene.now - newest) / 3600
-    scene.report.note("backups", f"{count(len(good), 'backup')}, the newest {span(scene.now - newest)} old")
-    if hours > scene.limits["backup_hours"]:
-        scene.report.problem(
+    hours = (context.now - newest) / 3600
+    context.report.note(
+        "backups", f"{count(len(good), 'backup')}, the newest {span(context.now - newest)} old"
+    )
+    if hours > context.limits["backup_hours"]:
+        context.report.problem(
             "backups",
-            f"the newest backup is {span(scene.now - newest)} old",
+            f"the newest backup is {span(context.now - newest)} old",
             "the timers did not run, or their runs failed",
             "`systemctl list-timers 'metastore-backup-*'`; " + mend,
             host=host,
         )
     oldest = min(backup["ended"] for backup in good)
     verified = (seen["verified"] or {}).get("time", 0)
-    days = scene.limits["backup_verified_days"] * 86400
+    days = context.limits["backup_verified_days"] * 86400
     # One that is new need not have been verified yet.
-    if days and scene.now - max(verified, oldest if not verified else 0) > days:
-        scene.report.warn(
+    if days and context.now - max(verified, oldest if not verified else 0) > days:
+        context.report.warn(
             "backups",
-            f"verified {span(scene.now - verified)} ago" if verified else "never verified",
+            f"verified {span(context.now - verified)} ago" if verified else "never verified",
             "a backup that nobody has restored may be none",
             "run backup_verify.yml",
             host=host,
         )
     elif verified:
-        scene.report.note("backups", f"verified {span(scene.now - verified)} ago")
+        context.report.note("backups", f"verified {span(context.now - verified)} ago")

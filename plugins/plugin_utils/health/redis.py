@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.context import Scene
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.context import Context
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.report import count, follows
 
 SLOTS = 16384
@@ -16,52 +16,52 @@ START = "`systemctl start {unit}` on {host}; `journalctl -u {unit} -n 50`"
 HEAL = "run redis_heal.yml"
 
 
-def judge_redis(scene: Scene) -> None:
-    if not scene.expected["redis_nodes"]:
-        if scene.expected["broker"] == "other":
-            scene.report.note("redis", "the broker is another one (airflow_broker_url)")
+def judge_redis(context: Context) -> None:
+    if not context.expected["redis_nodes"]:
+        if context.expected["broker"] == "other":
+            context.report.note("redis", "the broker is another one (airflow_broker_url)")
         return
-    faults = nodes(scene)
-    view = best_view(scene)
+    faults = nodes(context)
+    view = best_view(context)
     if view is None:
-        gone = scene.first_down(*(("host", host) for host, _ in scene.parts("redis")))
-        broken = [fault for fault in faults if scene.seen(fault["host"])]
+        gone = context.first_down(*(("host", host) for host, _ in context.parts("redis")))
+        broken = [fault for fault in faults if context.seen(fault["host"])]
         if broken:
-            scene.set_down("broker", because="the broker is down", finding=broken[0])
+            context.set_down("broker", because="the broker is down", finding=broken[0])
             follows(broken[0], "no Redis node answers: no task can be queued")
         else:
             because = gone.because if gone else "no Redis node can be asked"
-            scene.set_down("broker", because=because, finding=gone.finding if gone else None)
-            scene.report.unknown("redis", "state, slots and replicas", because)
+            context.set_down("broker", because=because, finding=gone.finding if gone else None)
+            context.report.unknown("redis", "state, slots and replicas", because)
         return
-    members(scene, view)
-    whole(scene, view, faults)
-    replicas(scene, view, faults)
-    spread(scene, view)
+    members(context, view)
+    whole(context, view, faults)
+    replicas(context, view, faults)
+    spread(context, view)
 
 
-def nodes(scene: Scene) -> list[dict[str, Any]]:
+def nodes(context: Context) -> list[dict[str, Any]]:
     """Each node by itself. Returns the findings about those that are down."""
     faults: list[dict[str, Any]] = []
-    for host, part in scene.parts("redis"):
+    for host, part in context.parts("redis"):
         port = part["name"].split()[-1]
-        fault = scene.unit_fault(host, part)
+        fault = context.unit_fault(host, part)
         if fault:
             faults.append(fault)
-        down = scene.down("part", host, part["name"])
+        down = context.down("part", host, part["name"])
         if down:
-            scene.set_down("redis", host, port, because=down.because, finding=down.finding)
+            context.set_down("redis", host, port, because=down.because, finding=down.finding)
             if down.finding and down.finding not in faults:
                 faults.append(down.finding)
             continue
-        if not scene.seen(host):
+        if not context.seen(host):
             continue
-        why = scene.error(host, "redis")
-        node = scene.table(host, "redis").get(port, {})
+        why = context.error(host, "redis")
+        node = context.table(host, "redis").get(port, {})
         if why:
-            scene.report.unknown("redis", "", why, host=host, part=part["name"])
+            context.report.unknown("redis", "", why, host=host, part=part["name"])
         elif "error" in node:
-            fault = scene.report.problem(
+            fault = context.report.problem(
                 "redis",
                 "runs and does not answer",
                 node["error"],
@@ -71,19 +71,19 @@ def nodes(scene: Scene) -> list[dict[str, Any]]:
                 part=part["name"],
             )
             faults.append(fault)
-            scene.set_down(
+            context.set_down(
                 "redis", host, port, because=f"redis {port} on {host} does not answer", finding=fault
             )
         elif node:
-            one(scene, host, part["name"], node)
+            one(context, host, part["name"], node)
     return faults
 
 
-def one(scene: Scene, host: str, name: str, node: dict[str, Any]) -> None:
+def one(context: Context, host: str, name: str, node: dict[str, Any]) -> None:
     role = node["role"] + (", owns the broker's slot" if node["owner"] and node["role"] == "master" else "")
-    scene.report.set_part(host, name, role=role)
+    context.report.set_part(host, name, role=role)
     if not node["link_up"]:
-        scene.report.problem(
+        context.report.problem(
             "redis",
             "is not in step with its master",
             "the replica has no connection to its master, or copies it anew",
@@ -92,7 +92,7 @@ def one(scene: Scene, host: str, name: str, node: dict[str, Any]) -> None:
             part=name,
         )
     if not node["saved"]:
-        scene.report.problem(
+        context.report.problem(
             "redis",
             "cannot write its data to disk",
             "its last append or snapshot failed: the disk is full, or there is not enough memory for a fork",
@@ -103,10 +103,10 @@ def one(scene: Scene, host: str, name: str, node: dict[str, Any]) -> None:
     memory = node["memory"]
     if memory["limit"]:
         percent = round(100 * memory["used"] / memory["limit"], 1)
-        scene.graded(
+        context.graded(
             percent,
-            scene.limits["redis_memory_warn_percent"],
-            scene.limits["redis_memory_percent"],
+            context.limits["redis_memory_warn_percent"],
+            context.limits["redis_memory_percent"],
             "redis",
             f"has used {percent:g} % of its memory",
             f"{memory['used'] / MIB:.0f} MiB of {memory['limit'] / MIB:.0f} MiB; when all is "
@@ -117,12 +117,12 @@ def one(scene: Scene, host: str, name: str, node: dict[str, Any]) -> None:
         )
 
 
-def best_view(scene: Scene) -> list[dict[str, Any]] | None:
+def best_view(context: Context) -> list[dict[str, Any]] | None:
     """What a node knows of the cluster: of those that answer, one that sees a majority of the masters."""
     answers = [
         node
-        for host, part in scene.parts("redis")
-        if "members" in (node := scene.table(host, "redis").get(part["name"].split()[-1], {}))
+        for host, part in context.parts("redis")
+        if "members" in (node := context.table(host, "redis").get(part["name"].split()[-1], {}))
     ]
     best = max(
         answers,
@@ -132,29 +132,29 @@ def best_view(scene: Scene) -> list[dict[str, Any]] | None:
     return best["members"] if best else None
 
 
-def place(scene: Scene, member: dict[str, Any]) -> tuple[str, str]:
+def place(context: Context, member: dict[str, Any]) -> tuple[str, str]:
     """Host of the inventory and port of a member; the host is empty if it is not listed."""
-    for host, part in scene.parts("redis"):
-        node = scene.table(host, "redis").get(part["name"].split()[-1], {})
+    for host, part in context.parts("redis"):
+        node = context.table(host, "redis").get(part["name"].split()[-1], {})
         if node.get("id") == member["id"]:
             return host, part["name"].split()[-1]
-    for entry in scene.expected["redis_nodes"]:
+    for entry in context.expected["redis_nodes"]:
         if (entry["ip"], int(entry["port"])) == (member["address"], member["port"]):
             return entry["name"], str(entry["port"])
     return "", str(member["port"])
 
 
-def named(scene: Scene, member: dict[str, Any]) -> str:
-    host, port = place(scene, member)
+def named(context: Context, member: dict[str, Any]) -> str:
+    host, port = place(context, member)
     return f"{host or member['address']}:{port}"
 
 
-def members(scene: Scene, view: list[dict[str, Any]]) -> None:
-    names = {member["id"]: named(scene, member) for member in view}
+def members(context: Context, view: list[dict[str, Any]]) -> None:
+    names = {member["id"]: named(context, member) for member in view}
     for member in view:
-        host, port = place(scene, member)
-        gone = member["failed"] or scene.down("redis", host, port) is not None
-        scene.redis_members.append(
+        host, port = place(context, member)
+        gone = member["failed"] or context.down("redis", host, port) is not None
+        context.redis_members.append(
             {
                 "node": names[member["id"]],
                 "host": host,
@@ -166,17 +166,17 @@ def members(scene: Scene, view: list[dict[str, Any]]) -> None:
             }
         )
         if not host:
-            scene.report.warn(
+            context.report.warn(
                 "redis",
                 f"{names[member['id']]} is a member and is not in the inventory",
                 "hosts or ports were taken out of the inventory, or somebody added a node",
                 "run redis_scale.yml, which moves its slots and takes it out; or list it",
             )
-    known = {place(scene, member) for member in view}
-    for entry in scene.expected["redis_nodes"]:
+    known = {place(context, member) for member in view}
+    for entry in context.expected["redis_nodes"]:
         key = (entry["name"], str(entry["port"]))
-        if key not in known and not scene.down("redis", *key):
-            scene.report.problem(
+        if key not in known and not context.down("redis", *key):
+            context.report.problem(
                 "redis",
                 "is not a member of the cluster",
                 "it is new, or has lost its nodes.conf",
@@ -186,9 +186,9 @@ def members(scene: Scene, view: list[dict[str, Any]]) -> None:
             )
 
 
-def whole(scene: Scene, view: list[dict[str, Any]], faults: list[dict[str, Any]]) -> None:
+def whole(context: Context, view: list[dict[str, Any]], faults: list[dict[str, Any]]) -> None:
     def is_down(member: dict[str, Any]) -> bool:
-        return member["failed"] or scene.down("redis", *place(scene, member)) is not None
+        return member["failed"] or context.down("redis", *place(context, member)) is not None
 
     living = [member for member in view if member["role"] == "master" and not is_down(member)]
     covered = sum(member["slots"] for member in living)
@@ -199,7 +199,7 @@ def whole(scene: Scene, view: list[dict[str, Any]], faults: list[dict[str, Any]]
             follows(faults[0], text)
         else:
             faults.append(
-                scene.report.problem(
+                context.report.problem(
                     "redis",
                     text,
                     "masters are lost that no replica could take over from",
@@ -210,20 +210,20 @@ def whole(scene: Scene, view: list[dict[str, Any]], faults: list[dict[str, Any]]
         text = "no node owns the broker's slot: no task can be queued"
         if faults:
             follows(faults[0], text)
-        scene.set_down("broker", because="the broker is down", finding=faults[0] if faults else None)
+        context.set_down("broker", because="the broker is down", finding=faults[0] if faults else None)
     else:
-        scene.report.note("redis", f"{named(scene, owner)} owns the broker's slot")
+        context.report.note("redis", f"{named(context, owner)} owns the broker's slot")
     answering = [
         node
-        for host, part in scene.parts("redis")
-        if "cluster_ok" in (node := scene.table(host, "redis").get(part["name"].split()[-1], {}))
+        for host, part in context.parts("redis")
+        if "cluster_ok" in (node := context.table(host, "redis").get(part["name"].split()[-1], {}))
     ]
     if not any(node["cluster_ok"] for node in answering):
         text = "the cluster's state is `fail`"
         if faults:
             follows(faults[0], text)
         else:
-            scene.report.problem(
+            context.report.problem(
                 "redis",
                 text,
                 "fewer than half of the masters see each other",
@@ -231,31 +231,31 @@ def whole(scene: Scene, view: list[dict[str, Any]], faults: list[dict[str, Any]]
             )
 
 
-def replicas(scene: Scene, view: list[dict[str, Any]], faults: list[dict[str, Any]]) -> None:
-    wanted = scene.expected["redis_replicas"]
+def replicas(context: Context, view: list[dict[str, Any]], faults: list[dict[str, Any]]) -> None:
+    wanted = context.expected["redis_replicas"]
     if not wanted:
         return
     for master in view:
         if master["role"] != "master" or not master["slots"]:
             continue
-        if master["failed"] or scene.down("redis", *place(scene, master)):
+        if master["failed"] or context.down("redis", *place(context, master)):
             continue
         there = [
             member
             for member in view
             if member["master_id"] == master["id"]
             and not member["failed"]
-            and not scene.down("redis", *place(scene, member))
+            and not context.down("redis", *place(context, member))
         ]
         if len(there) < wanted:
             what = f"has {len(there)} of {count(wanted, 'replica')}"
             if master["owner"]:
                 what += " and owns the broker's slot: its loss stops all tasks"
             if faults:
-                follows(faults[0], f"{named(scene, master)} {what}")
+                follows(faults[0], f"{named(context, master)} {what}")
             else:
-                host, port = place(scene, master)
-                scene.report.problem(
+                host, port = place(context, master)
+                context.report.problem(
                     "redis",
                     what,
                     "its replica left it, or was taken out",
@@ -265,9 +265,9 @@ def replicas(scene: Scene, view: list[dict[str, Any]], faults: list[dict[str, An
                 )
 
 
-def spread(scene: Scene, view: list[dict[str, Any]]) -> None:
+def spread(context: Context, view: list[dict[str, Any]]) -> None:
     """Whether the loss of one host is survived."""
-    hosts = {entry["name"] for entry in scene.expected["redis_nodes"]}
+    hosts = {entry["name"] for entry in context.expected["redis_nodes"]}
     masters = [
         member for member in view if member["role"] == "master" and member["slots"] and not member["failed"]
     ]
@@ -275,11 +275,11 @@ def spread(scene: Scene, view: list[dict[str, Any]]) -> None:
         return
     by_host: dict[str, list[str]] = {}
     for member in masters:
-        by_host.setdefault(place(scene, member)[0], []).append(named(scene, member))
+        by_host.setdefault(place(context, member)[0], []).append(named(context, member))
     most = -(-len(masters) // len(hosts))
     for host, names in by_host.items():
         if host and len(names) > most:
-            scene.report.warn(
+            context.report.warn(
                 "redis",
                 f"{count(len(names), 'master')} of {len(masters)} are on it: {', '.join(names)}",
                 "roles moved in a failover; nothing is lost, but this host must not be lost now",
@@ -288,11 +288,11 @@ def spread(scene: Scene, view: list[dict[str, Any]]) -> None:
             )
     for member in view:
         master = next((other for other in view if other["id"] == member["master_id"]), None)
-        if master and place(scene, master)[0] == place(scene, member)[0] != "":
-            scene.report.warn(
+        if master and place(context, master)[0] == place(context, member)[0] != "":
+            context.report.warn(
                 "redis",
-                f"{named(scene, master)} has its replica on its own host",
+                f"{named(context, master)} has its replica on its own host",
                 "nodes were added or moved by hand",
                 HEAL,
-                host=place(scene, member)[0],
+                host=place(context, member)[0],
             )

@@ -8,21 +8,21 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.airflowops.cluster.plugins.module_utils.celery.inspect import host_of, same_host
-from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.airflow import asked
-from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.context import Scene
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.context import Context
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.masters import asked
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.report import count, follows, span
 
 # A task is queued and taken within a second or two: what waits for less says nothing.
 QUEUED_MOMENT = 20
 
 
-def judge_workers(scene: Scene) -> None:
-    for host, part in scene.parts("workers"):
+def judge_workers(context: Context) -> None:
+    for host, part in context.parts("workers"):
         needs = (("haproxy", host), ("endpoint", host, "broker"), ("broker",))
-        scene.unit_fault(host, part, *(needs if part["name"].startswith("worker ") else ()))
-        answer = scene.table(host, "urls").get(part["name"], {})
-        if part["url"] and "error" in answer and not scene.down("part", host, part["name"]):
-            scene.report.problem(
+        context.unit_fault(host, part, *(needs if part["name"].startswith("worker ") else ()))
+        answer = context.table(host, "urls").get(part["name"], {})
+        if part["url"] and "error" in answer and not context.down("part", host, part["name"]):
+            context.report.problem(
                 "workers",
                 "runs and does not answer: the UI cannot show logs of this host",
                 str(answer["error"]),
@@ -33,38 +33,38 @@ def judge_workers(scene: Scene) -> None:
     membership = next(
         (
             answer
-            for host in scene.expected["hosts"]
-            if "workers" in (answer := scene.observed.get(host, {}).get("membership") or {})
+            for host in context.expected["hosts"]
+            if "workers" in (answer := context.observed.get(host, {}).get("membership") or {})
         ),
         None,
     )
     if membership is None:
-        membership_unknown(scene)
+        membership_unknown(context)
     else:
-        answering(scene, membership["workers"])
-    served(scene, None if membership is None else membership["workers"])
-    waiting(scene)
+        answering(context, membership["workers"])
+    served(context, None if membership is None else membership["workers"])
+    waiting(context)
 
 
-def membership_unknown(scene: Scene) -> None:
-    if not any(True for _ in scene.parts("workers")):
+def membership_unknown(context: Context) -> None:
+    if not any(True for _ in context.parts("workers")):
         return
-    if scene.expected["broker_kind"] == "sqs":
-        scene.report.note("workers", "Amazon SQS carries no questions to workers")
+    if context.expected["broker_kind"] == "sqs":
+        context.report.note("workers", "Amazon SQS carries no questions to workers")
         return
-    down = scene.down("broker")
-    askers = [host for host in scene.expected["hosts"] if scene.observed.get(host, {}).get("membership")]
+    down = context.down("broker")
+    askers = [host for host in context.expected["hosts"] if context.observed.get(host, {}).get("membership")]
     if not down:
-        down = scene.first_down(
+        down = context.first_down(
             *(("haproxy", host) for host in askers), *(("endpoint", host, "broker") for host in askers)
         )
     if not down and not askers:
-        down = scene.first_down(*(("host", host) for host in scene.expected["masters"]))
+        down = context.first_down(*(("host", host) for host in context.expected["masters"]))
     if down:
-        scene.report.unknown("workers", "which worker serves which queue", down.because)
+        context.report.unknown("workers", "which worker serves which queue", down.because)
         return
-    told = [str(scene.observed[host]["membership"].get("msg", "")) for host in askers]
-    scene.report.problem(
+    told = [str(context.observed[host]["membership"].get("msg", "")) for host in askers]
+    context.report.problem(
         "workers",
         "the workers cannot be asked for their queues",
         told[0] if told else "no master could ask",
@@ -72,23 +72,23 @@ def membership_unknown(scene: Scene) -> None:
     )
 
 
-def answering(scene: Scene, workers: dict[str, list[str]]) -> None:
+def answering(context: Context, workers: dict[str, list[str]]) -> None:
     """Whether each worker that runs answers, and serves what it should."""
     total = 0
-    for host, entry in scene.expected["hosts"].items():
+    for host, entry in context.expected["hosts"].items():
         for worker in entry["workers"]:
             name = f"worker {worker['name']}"
-            if scene.down("part", host, name) or not scene.seen(host):
+            if context.down("part", host, name) or not context.seen(host):
                 continue
             mine = [
                 queues
                 for node, queues in workers.items()
                 if node.split("@", 1)[0] == worker["name"] and same_host(host_of(node), host)
             ]
-            scene.report.set_part(host, name, role=", ".join(worker["queues"]))
+            context.report.set_part(host, name, role=", ".join(worker["queues"]))
             unit = f"airflow-worker@{worker['name']}"
             if not mine:
-                scene.report.problem(
+                context.report.problem(
                     "workers",
                     "runs and does not answer",
                     "it lost the broker, or is too busy to answer",
@@ -101,7 +101,7 @@ def answering(scene: Scene, workers: dict[str, list[str]]) -> None:
             total += 1
             lacking = sorted({*worker["queues"]} - {queue for queues in mine for queue in queues})
             if lacking:
-                scene.report.problem(
+                context.report.problem(
                     "workers",
                     f"does not serve {', '.join(lacking)}",
                     "it is being drained or paused, or runs with an older configuration",
@@ -109,41 +109,41 @@ def answering(scene: Scene, workers: dict[str, list[str]]) -> None:
                     host=host,
                     part=name,
                 )
-    scene.report.note("workers", f"{count(total, 'worker')} answer" + ("s" if total == 1 else ""))
+    context.report.note("workers", f"{count(total, 'worker')} answer" + ("s" if total == 1 else ""))
 
 
-def depths(scene: Scene) -> dict[str, int]:
+def depths(context: Context) -> dict[str, int]:
     """Messages that wait, as the owner of the broker's slot tells."""
-    for host, part in scene.parts("redis"):
-        node = scene.table(host, "redis").get(part["name"].split()[-1], {})
+    for host, part in context.parts("redis"):
+        node = context.table(host, "redis").get(part["name"].split()[-1], {})
         if node.get("queues") is not None:
             return dict(node["queues"])
     return {}
 
 
-def serving(scene: Scene, queue: str, workers: dict[str, list[str]] | None) -> int:
+def serving(context: Context, queue: str, workers: dict[str, list[str]] | None) -> int:
     """How many workers serve a queue; those that should, where nobody could be asked."""
     if workers is None:
-        return len(scene.expected["queues"].get(queue, []))
+        return len(context.expected["queues"].get(queue, []))
     return sum(queue in queues for queues in workers.values())
 
 
-def served(scene: Scene, workers: dict[str, list[str]] | None) -> None:
+def served(context: Context, workers: dict[str, list[str]] | None) -> None:
     """The queues of the inventory: enough workers?"""
-    waits = depths(scene)
-    answer = asked(scene) or {"queued": {}}
+    waits = depths(context)
+    answer = asked(context) or {"queued": {}}
     queued = answer["queued"].get("queues", {})
-    for queue in sorted({*scene.expected["queues"], *waits, *queued}):
-        hosts = scene.expected["queues"].get(queue, [])
-        found = serving(scene, queue, workers)
-        wanted = scene.expected["required"].get(queue, len(hosts))
+    for queue in sorted({*context.expected["queues"], *waits, *queued}):
+        hosts = context.expected["queues"].get(queue, [])
+        found = serving(context, queue, workers)
+        wanted = context.expected["required"].get(queue, len(hosts))
         state = "ok" if found >= wanted else "problem"
-        scene.queues.append(
+        context.queues.append(
             {
                 "queue": queue,
                 "workers": found if workers is not None else None,
                 "wanted": wanted,
-                "messages": waits.get(queue, 0) if scene.expected["redis_nodes"] else None,
+                "messages": waits.get(queue, 0) if context.expected["redis_nodes"] else None,
                 "queued_tasks": queued.get(queue, {}).get("tasks", 0),
                 "oldest_seconds": queued.get(queue, {}).get("oldest_age"),
                 "state": state if workers is not None else "unknown",
@@ -151,12 +151,12 @@ def served(scene: Scene, workers: dict[str, list[str]] | None) -> None:
         )
         if workers is None or found >= wanted:
             continue
-        causes = faults_of(scene, queue)
+        causes = faults_of(context, queue)
         text = f"queue {queue} has {found} of {count(wanted, 'worker')}"
         if causes:
             follows(causes[0], text)
         else:
-            scene.report.problem(
+            context.report.problem(
                 "workers",
                 text,
                 "the inventory demands more than it gives the queue",
@@ -164,51 +164,51 @@ def served(scene: Scene, workers: dict[str, list[str]] | None) -> None:
             )
 
 
-def faults_of(scene: Scene, queue: str) -> list[dict[str, Any]]:
+def faults_of(context: Context, queue: str) -> list[dict[str, Any]]:
     """The findings about workers that should serve a queue, or about their hosts."""
     names = {
         (host, f"worker {worker['name']}")
-        for host, entry in scene.expected["hosts"].items()
+        for host, entry in context.expected["hosts"].items()
         for worker in entry["workers"]
         if queue in worker["queues"]
     }
     found = [
         entry
-        for entry in scene.report.findings
+        for entry in context.report.findings
         if entry["level"] == "problem" and (entry["host"], entry["part"]) in names
     ]
-    found += [down.finding for key in sorted(names) if (down := scene.down("part", *key)) and down.finding]
+    found += [down.finding for key in sorted(names) if (down := context.down("part", *key)) and down.finding]
     return found
 
 
-def waiting(scene: Scene) -> None:
+def waiting(context: Context) -> None:
     """Queues that nobody serves, that are deep, or in which tasks wait for long."""
-    limits = scene.limits
-    if not asked(scene):
-        down = scene.down("answers")
+    limits = context.limits
+    if not asked(context):
+        down = context.down("answers")
         if down:
-            scene.report.unknown("workers", "tasks that wait", down.because)
-    elif "queued" in (asked(scene) or {})["errors"]:
-        scene.report.unknown("workers", "tasks that wait", (asked(scene) or {})["errors"]["queued"])
-    for entry in scene.queues:
+            context.report.unknown("workers", "tasks that wait", down.because)
+    elif "queued" in (asked(context) or {})["errors"]:
+        context.report.unknown("workers", "tasks that wait", (asked(context) or {})["errors"]["queued"])
+    for entry in context.queues:
         queue = entry["queue"]
         waits = max(entry["messages"] or 0, entry["queued_tasks"])
         age = entry["oldest_seconds"] or 0
-        if not waits or scene.down("broker"):
+        if not waits or context.down("broker"):
             continue
         told = f"{count(waits, 'task')} in queue {queue}" + (f", the first for {span(age)}" if age else "")
         if entry["workers"] == 0:
-            causes = faults_of(scene, queue)
+            causes = faults_of(context, queue)
             if causes:
                 follows(causes[0], f"{told} wait")
-            elif queue not in scene.expected["queues"] and (
+            elif queue not in context.expected["queues"] and (
                 age >= QUEUED_MOMENT or not entry["queued_tasks"]
             ):
                 entry["state"] = "problem"
-                dag = ((asked(scene) or {"queued": {}})["queued"].get("queues", {}).get(queue) or {}).get(
+                dag = ((asked(context) or {"queued": {}})["queued"].get("queues", {}).get(queue) or {}).get(
                     "dag"
                 )
-                scene.report.problem(
+                context.report.problem(
                     "workers",
                     f"{told}: no worker serves it",
                     "a DAG names a queue that is in no airflow_workers" + (f": {dag}" if dag else ""),
@@ -220,7 +220,7 @@ def waiting(scene: Scene) -> None:
             continue
         if waits >= limits["queue_messages"] or age >= limits["queued_seconds"]:
             entry["state"] = "warning" if entry["state"] == "ok" else entry["state"]
-            scene.report.warn(
+            context.report.warn(
                 "workers",
                 f"{told}",
                 f"{count(entry['workers'], 'worker')} serve it; all slots are busy, or a task hangs in them",

@@ -1,25 +1,20 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Each port is open to the hosts that need it and to no other; tables that do the same are known as equal."""
+"""Who is let in to which port."""
 
 from __future__ import annotations
 
 import ipaddress
-import json
 import re
 from pathlib import Path
 from typing import Any
 
-import pytest
 from ansible_collections.airflowops.cluster.plugins.filter.firewall import firewall_addresses
-from ansible_collections.airflowops.cluster.plugins.module_utils.firewall import nft_json as nftables_table
 from ansible_collections.airflowops.cluster.plugins.plugin_utils import firewall_policy as firewall
-from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.checks import find_problems
 from hypothesis import given
 from hypothesis import strategies as st
 
-ROOT = Path(__file__).parents[2]
 ROLES = {
     "redis_cluster": ["redis1", "redis2", "redis3"],
     "postgres_metastore": ["pg1"],
@@ -28,6 +23,10 @@ ROLES = {
     "flower": ["front1"],
     "nginx_lb": ["front1"],
 }
+
+ROOT = Path(__file__).parents[2]
+
+
 PORTS = {
     "redis_cluster_ports": [7000, 7001],
     "postgres_metastore_port": 5432,
@@ -82,6 +81,8 @@ def let_in(host: str, cluster: dict[str, Any]) -> dict[int, set[str]]:
 
 
 REDIS = {"redis1", "redis2", "redis3"}
+
+
 AIRFLOW = {"master1", "master2", "worker1", "front1"}
 
 
@@ -278,146 +279,3 @@ def test_addresses_are_all_that_a_name_resolves_to() -> None:
         "b": ["192.0.2.2", "2001:db8::2"],
         "c": ["192.0.2.3"],
     }
-
-
-# --- What is told before anything is changed
-
-
-def problems(**variables: Any) -> list[str]:
-    probe = variables.pop("probe", {})
-    given_values = {"firewall_backend": "nftables", **variables}
-    cluster = {
-        "roles": {role: {"group": role, "hosts": ["a"]} for role in ROLES},
-        "inventory_groups": {"all": ["a", "m"], "monitoring": ["m"]},
-        "known_variables": {
-            "firewall_backend": {"type": "str", "choices": ["none", "nftables", "ufw", "firewalld"]}
-        },
-        "hosts": {"a": {"values": {}, "given": given_values}},
-    }
-    base = {
-        "architecture": "x86_64",
-        "listening": [],
-        "os": {"id": "debian", "version": "12", "name": "Debian"},
-        "pythons": ["3.11"],
-        "systemd": True,
-    }
-    cluster["hosts"]["a"]["probe"] = {**base, **probe}
-    return [problem for problem in find_problems(cluster) if "firewall" in problem]
-
-
-FROM_HERE = {"ssh_connection": {"client": "192.0.2.7", "client_port": 5, "server_port": 22}}
-
-
-@pytest.mark.parametrize(
-    ("variables", "told"),
-    [
-        ({"firewall_backend": "iptables"}, "use none or nftables or ufw or firewalld"),
-        ({"firewall_ssh_sources": ["192.0.2.1/24"]}, "did you mean 192.0.2.0/24?"),
-        ({"firewall_clients": ["office"]}, "firewall_clients on a has office, which is no network"),
-        ({"firewall_extra": [{"port": 9100}]}, "has no sources for port 9100"),
-        ({"firewall_extra": [{"port": 70000, "sources": ["::/0"]}]}, "has no fit port (70000)"),
-        ({"firewall_extra": [{"port": "9-1", "sources": ["::/0"]}]}, "has no fit port (9-1)"),
-        ({"firewall_extra": [{"port": 1, "sources": ["monitor"]}]}, "which is no network, host or group"),
-        ({"firewall_extra": [{"port": 1, "proto": "icmp", "sources": ["m"]}]}, "the unknown proto icmp"),
-        ({"firewall_extra": [{"ports": 1, "sources": ["m"]}]}, "the unknown key ports"),
-        ({"firewall_ssh_sources": ["198.51.100.0/24"], "probe": FROM_HERE}, "does not hold 192.0.2.7"),
-        ({"firewall_ssh_sources": [], "probe": FROM_HERE}, "does not hold 192.0.2.7"),
-        ({"probe": {"firewalls": ["ufw"]}}, "ufw is active on a"),
-        ({"probe": {"firewalls": ["firewalld"]}}, "systemctl disable --now firewalld"),
-        ({"probe": {"firewalls": ["ufw"]}}, "set firewall_backend: ufw there"),
-        ({"firewall_backend": "ufw", "probe": {"firewalls": []}}, "ufw is not active on a, and"),
-        ({"firewall_backend": "ufw", "probe": {"firewalls": []}}, "switch it on with `ufw allow OpenSSH"),
-        (
-            {"firewall_backend": "firewalld", "probe": {"firewalls": ["airflowops-firewalld"]}},
-            "not active on a",
-        ),
-        (
-            {"firewall_backend": "ufw", "probe": {"firewalls": ["ufw", "firewalld"]}},
-            "firewalld is active on a, beside which firewall_backend: ufw",
-        ),
-        (
-            {"firewall_backend": "ufw", "firewall_log": True, "probe": {"firewalls": ["ufw"]}},
-            "firewall_log on a works with firewall_backend: nftables alone",
-        ),
-        ({"firewall_backend": "ufw", "firewall_extra": [{}], "probe": {"firewalls": ["ufw"]}}, "no fit port"),
-    ],
-)
-def test_bad_input_is_one_sentence(variables: dict[str, Any], told: str) -> None:
-    found = problems(**variables)
-    assert len(found) == 1, found
-    assert told in found[0]
-
-
-def test_good_input_is_none() -> None:
-    assert (
-        problems(
-            firewall_ssh_sources=["192.0.2.0/24", "2001:db8::/32"],
-            firewall_extra=[{"port": "9100-9104", "sources": ["monitoring", "m", "203.0.113.1"], "why": "x"}],
-            probe={**FROM_HERE, "firewalls": ["airflowops"]},
-        )
-        == []
-    )
-    mapped = {"ssh_connection": {"client": "::ffff:192.0.2.7", "client_port": 5, "server_port": 22}}
-    assert problems(firewall_ssh_sources=["192.0.2.0/24"], probe=mapped) == []
-    # Such a firewall lets SSH in by rules that are not ours. Where a host was not looked at, nothing is told.
-    beside = {"firewall_backend": "ufw", "firewall_ssh_sources": ["198.51.100.0/24"]}
-    assert problems(**beside, probe={**FROM_HERE, "firewalls": ["ufw", "airflowops"]}) == []
-    assert problems(**beside) == []
-    # Without our firewall another one is nobody's business.
-    assert (
-        problems(firewall_backend="none", firewall_clients=["10.0.0.0/8"], probe={"firewalls": ["ufw"]}) == []
-    )
-
-
-# --- Tables, as nft prints them
-
-
-def table(elements: list[Any], packets: int = 0, handle: int = 1, settling: list[Any] | None = None) -> str:
-    return json.dumps(
-        {
-            "nftables": [
-                {"metainfo": {"version": "1.0.6"}},
-                {"table": {"family": "inet", "name": "airflowops", "handle": handle}},
-                {"set": {"name": "airflow4", "handle": handle + 1, "type": "ipv4_addr", "elem": elements}},
-                {
-                    "set": {
-                        "name": "settling",
-                        "type": "inet_proto",
-                        **({"elem": settling} if settling else {}),
-                    }
-                },
-                {"rule": {"handle": handle + 2, "expr": [{"counter": {"packets": packets, "bytes": 9}}]}},
-            ]
-        }
-    )
-
-
-def read(*arguments: Any, **named: Any) -> dict[str, Any]:
-    return nftables_table.table_of(table(*arguments, **named), ["settling"])
-
-
-A = {"elem": {"val": "192.0.2.1", "comment": "a"}}
-B = {"elem": {"val": "192.0.2.2", "comment": "b"}}
-
-
-def test_counters_handles_and_what_passes_make_no_difference() -> None:
-    settling = [{"elem": {"val": "tcp", "timeout": 60, "expires": 3}}]
-    assert nftables_table.same(read([A, B], 5, 40, settling), read([B, A]))
-    assert not nftables_table.same(read([A]), read([A, B]))
-    assert not nftables_table.same(read([A, B]), read([A]))
-
-
-def test_hosts_that_are_no_longer_listed_can_be_kept() -> None:
-    live, wanted = read([A, B]), read([A])
-    assert nftables_table.same(live, wanted, ["airflow4"])
-    kept = nftables_table.kept_elements(live, wanted, ["airflow4", "unknown"])
-    assert nftables_table.add_lines("inet airflowops", kept) == (
-        'add element inet airflowops airflow4 { 192.0.2.2 comment "b" }\n'
-    )
-    assert not nftables_table.same(wanted, live, ["airflow4"])
-
-
-def test_only_what_is_missing_is_admitted() -> None:
-    elements = {"airflow4": ['192.0.2.1 comment "a"', '192.0.2.3 comment "c"'], "etcd4": ["192.0.2.9"]}
-    assert nftables_table.missing(read([A]), elements) == {"airflow4": ['192.0.2.3 comment "c"']}
-    assert nftables_table.missing(read([A]), {"airflow4": ['192.0.2.1 comment "a"']}) == {}
