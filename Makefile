@@ -61,7 +61,7 @@ options: ## Make the lists of options that preflight compares with again: Airflo
 	@.venv/bin/python tests/tools/option_data.py redis "$$(command -v redis-server)"
 
 # Those with Amazon's provider come last, as they pin what the others pin.
-lock: ## Make Airflow's lock files anew
+lock: ## Make Airflow's lock files again
 	@tests/tools/bootstrap
 	@cd roles/airflow_common/files/locks && for name in $$(ls *.in | grep -v amazon) *-amazon.in; do \
 	  base="$${name%-amazon.in}"; \

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: airflow_health_info
-short_description: What Airflow says of its schedulers, DAG files and waiting tasks
+short_description: Read the health of Airflow's schedulers, DAG files and waiting tasks
 version_added: 0.1.0
 author:
   - The airflowops.cluster maintainers (@airflowops)

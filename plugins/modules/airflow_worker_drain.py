@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: airflow_worker_drain
-short_description: Let the Celery workers of a host finish their tasks and take no new ones
+short_description: Drain the Celery workers of a host, so that they finish their tasks and take no new ones
 version_added: 0.1.0
 description:
   - Tells the workers of some hosts to take no more tasks, and waits until those that they have are done. Then

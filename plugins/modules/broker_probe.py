@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: broker_probe
-short_description: Whether Celery's broker can be used from a host
+short_description: Check from a host whether Celery's broker can be used
 version_added: 0.1.0
 description:
   - Connects to the servers that a broker URL of Celery names, until one can be used. Logs in to Redis

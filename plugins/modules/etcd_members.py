@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: etcd_members
-short_description: Add a machine to an etcd cluster, or take out who is no longer listed
+short_description: Add a machine to an etcd cluster, or remove members that are not listed
 version_added: 0.1.0
 description:
   - With O(join), announces a machine that has no data yet to a running cluster. A member of the same name or

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: health_report
-short_description: Judge what was seen of a cluster, and write the report
+short_description: Evaluate the health of a cluster, and write the report
 version_added: 0.1.0
 author:
   - The airflowops.cluster maintainers (@airflowops)

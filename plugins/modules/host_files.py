@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: host_files
-short_description: Write all files, folders and links of a part in one round trip
+short_description: Write all files, folders and links of a service in one round trip
 version_added: 0.1.0
 description:
   - Brings folders, files and symbolic links, in this order, to the wanted state.

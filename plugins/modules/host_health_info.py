@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: host_health_info
-short_description: How the parts of a cluster on one host are
+short_description: Read the health of all services of a cluster on one host
 version_added: 0.1.0
 author:
   - The airflowops.cluster maintainers (@airflowops)

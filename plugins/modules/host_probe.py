@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: host_probe
-short_description: Look at a host before anything on it is changed
+short_description: Read the facts of a host that preflight needs, before anything is changed
 version_added: 0.1.0
 author:
   - The airflowops.cluster maintainers (@airflowops)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: nftables_table
-short_description: Replace a table of nftables on trial, until a new connection has got through
+short_description: Replace a table of nftables, with a rollback unless a new connection succeeds
 version_added: 0.1.0
 description:
   - Loads a table of nftables, all at once, and takes it back by itself after O(rollback_timeout) seconds. A

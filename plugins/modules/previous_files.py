@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: previous_files
-short_description: Put a host's previous configuration back, or drop it when the new one is healthy
+short_description: Restore a host's previous configuration, or drop it when the new one is healthy
 version_added: 0.1.0
 description:
   - M(airflowops.cluster.host_files) keeps what files held before it wrote them, where it is asked to.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: redis_cluster_failover
-short_description: Hands a Redis Cluster master's slots over to one of its replicas
+short_description: Fail a Redis Cluster master over to one of its replicas
 version_added: 0.1.0
 description:
   - Makes a replica master in place of a node that is about to be restarted or taken away. No key is lost and

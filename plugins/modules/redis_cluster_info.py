@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: redis_cluster_info
-short_description: Reads the topology of a Redis Cluster
+short_description: Read the topology of a Redis Cluster
 version_added: 0.1.0
 description:
   - Returns the members of a cluster, their roles and slots, and on request which master owns a key.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: redis_settings
-short_description: Brings running Redis servers to the settings of their configuration file, without a restart
+short_description: Apply changed settings to running Redis servers, without a restart
 version_added: 0.1.0
 description:
   - Compares directives of C(redis.conf) with what each server runs with, and sets those that differ with

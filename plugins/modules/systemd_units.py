@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: systemd_units
-short_description: Bring a host's units up together and tell which run with old files
+short_description: Start units together, and report which run with older files
 version_added: 0.1.0
 description:
   - Enables and starts several units at once and waits until all of them are ready, which takes as long as the

@@ -125,7 +125,10 @@ def calls_of(tasks: list[dict[str, Any]], folder: Path, variables: dict[str, Any
             elif kind in ("include_tasks", "import_tasks"):
                 path = folder / filled_in(given["file"] if isinstance(given, dict) else given, known)
                 if path.is_file():
-                    included = calls_of(load(path), path.parent, task.get("vars", {}))
+                    # Of what is set further out, only texts: they may be names, but narrow no list of roles.
+                    at_call = {name: value for name, value in variables.items() if isinstance(value, str)}
+                    at_call.update(task.get("vars", {}))
+                    included = calls_of(load(path), path.parent, at_call)
                     yield from (call for call in included if call.role != "module")
             elif action.startswith(COLLECTION):
                 yield Call("module", action.removeprefix(COLLECTION))
@@ -147,7 +150,7 @@ def steps(playbook: Path) -> list[Play | Import]:
             for role in entry.get("roles", [])
         ]
         for part in ("pre_tasks", "tasks", "post_tasks"):
-            calls += calls_of(entry.get(part, []), playbook.parent, {})
+            calls += calls_of(entry.get(part, []), playbook.parent, entry.get("vars", {}))
         # Each play reads the inventory by the role topology; what it does is the rest.
         work = [call for call in dict.fromkeys(calls) if call.role != "topology"]
         found.append(Play(filled_in(str(entry.get("name", "")), {}), work))

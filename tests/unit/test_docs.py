@@ -48,6 +48,21 @@ def test_a_page_that_code_or_inventories_mention_exists() -> None:
     assert [(path, page) for path, page in mentioned if not (ROOT / page).is_file()] == []
 
 
+def test_the_readme_is_short_and_leads_to_every_page() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 130
+    reached = {ROOT / "README.md"}
+    waiting = [*reached]
+    while waiting:
+        page = waiting.pop()
+        for path, _heading in LINK.findall(page.read_text(encoding="utf-8")):
+            target = (page.parent / path).resolve() if path else page
+            if target.suffix == ".md" and target not in reached:
+                reached.add(target)
+                waiting.append(target)
+    assert {*PAGES} <= reached
+
+
 # --- docs/upgrading.md
 
 

@@ -98,11 +98,18 @@ def test_a_role_by_an_expression_is_what_the_call_names(
     assert play == Play("P", [Call(role, "service") for role in roles])
 
 
+def test_a_role_may_be_a_variable_of_the_play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "- name: P\n  vars: {which: b}\n  tasks: [{ansible.builtin.include_tasks: {file: one.yml}}]\n"
+    one = '- ansible.builtin.include_role: {name: "airflowops.cluster.{{ which }}", tasks_from: restart}\n'
+    assert steps(tmp_path, monkeypatch, text, one=one) == [Play("P", [Call("b", "restart")])]
+
+
 def test_every_entry_point_on_the_page_is_a_file_of_its_role() -> None:
     found = 0
     for playbook in [*ROOT.glob("playbooks/*.yml"), *ROOT.glob("playbooks/internal/*.yml")]:
         for step in playbook_map.steps(playbook):
             for role, entry in step.calls if isinstance(step, Play) else ():
+                assert "{{" not in role
                 if role in playbook_map.ROLES:
                     for name in entry.partition(":")[0].split(" or "):
                         assert (ROOT / "roles" / role / "tasks" / f"{name}.yml").is_file(), (role, name)
