@@ -98,12 +98,7 @@ restart:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis.cluster import (
-    NodeRefused,
-    RedisClusterError,
-)
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis.config import differing
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis.connection import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.client import (
     CONNECTION_TIMEOUT,
     REDIS_IMPORT_ERROR,
     Connection,
@@ -111,6 +106,11 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.redis.connectio
     redis_argument_spec,
     resolve_one,
     together,
+)
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.config import differing
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.model import (
+    NodeRefused,
+    RedisClusterError,
 )
 
 # What a server says of a directive that CONFIG SET cannot change: Redis 7 and later, and Redis 6.2.

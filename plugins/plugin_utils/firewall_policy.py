@@ -23,7 +23,8 @@ import ipaddress
 import re
 from typing import Any, Iterable, Mapping, NamedTuple, Union
 
-BUS_OFFSET = 10000
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.model import BUS_OFFSET
+
 PROTOCOLS = ("tcp", "udp")
 EVERYWHERE = ("0.0.0.0/0", "::/0")
 PORT_RANGE = re.compile(r"([0-9]{1,5})-([0-9]{1,5})")

@@ -31,19 +31,19 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.host.probe impo
     read_text,
 )
 from ansible_collections.airflowops.cluster.plugins.module_utils.host.systemd import PROPERTIES, parse_show
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis.cluster import (
-    RedisClusterError,
-    key_slot,
-)
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis.connection import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.client import (
     REDIS_IMPORT_ERROR,
     Connection,
     Credentials,
     resolve_one,
 )
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis.formation import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.cluster import (
     observe_node,
     parse_reply,
+)
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.model import (
+    RedisClusterError,
+    key_slot,
 )
 
 # What stands for the unit of the distribution's PostgreSQL: its name carries the version.

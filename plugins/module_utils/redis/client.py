@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Connections to Redis servers: the options modules share, and errors that name the node and the mend."""
+"""Connections to Redis servers: the options modules share, and errors that name the node and the fix."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Callable, Sequence, TypeVar
 
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis.cluster import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.model import (
     Address,
     AuthenticationFailed,
     NodeRefused,
@@ -215,7 +215,7 @@ def resolve_one(node: dict[str, Any]) -> Address:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError, OverflowError) as error:
         raise NodeUnreachable(
-            f"{host}:{port}: the name cannot be resolved ({error}). List an IP address, or mend "
+            f"{host}:{port}: the name cannot be resolved ({error}). List an IP address, or fix "
             "DNS or /etc/hosts."
         ) from error
     ips = list(dict.fromkeys(str(entry[4][0]) for entry in found))
