@@ -166,9 +166,9 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.redis.client im
     REDIS_IMPORT_ERROR,
     Connection,
     Credentials,
+    call_for_all,
     redis_argument_spec,
     resolve_one,
-    together,
 )
 from ansible_collections.airflowops.cluster.plugins.module_utils.redis.cluster import (
     observe_node,
@@ -210,7 +210,7 @@ def look(params: dict[str, Any]) -> dict[str, Any]:
         except NodeUnreachable as error:
             return error
 
-    answers = list(zip(params["nodes"], together(ask, params["nodes"])))
+    answers = list(zip(params["nodes"], call_for_all(ask, params["nodes"])))
     unreachable = [
         {"host": listed["host"], "port": listed["port"], "reason": str(answer)}
         for listed, answer in answers

@@ -13,7 +13,7 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.redis import mo
 from ansible_collections.airflowops.cluster.plugins.module_utils.redis.client import (
     Connection,
     Credentials,
-    combined,
+    combine_errors,
     resolve,
 )
 from ansible_collections.airflowops.cluster.plugins.module_utils.redis.cluster import parse_version
@@ -97,9 +97,12 @@ def test_credentials_do_not_show_their_password() -> None:
 
 
 def test_errors_of_several_nodes_become_one() -> None:
-    both = combined([model.NodeUnreachable("a: gone."), model.NodeUnreachable("b: gone.")])
+    both = combine_errors([model.NodeUnreachable("a: gone."), model.NodeUnreachable("b: gone.")])
     assert type(both) is model.NodeUnreachable and str(both) == "a: gone. b: gone."
-    assert type(combined([model.NodeUnreachable("a"), model.AuthenticationFailed("b")])) is model.NodeRefused
+    assert (
+        type(combine_errors([model.NodeUnreachable("a"), model.AuthenticationFailed("b")]))
+        is model.NodeRefused
+    )
 
 
 def test_names_are_resolved_and_those_that_cannot_be_are_named() -> None:

@@ -239,6 +239,16 @@ def test_lost_slots_are_given_up_only_on_request() -> None:
     check_end(state, replace(PRUNE, allow_data_loss=True), plan)
 
 
+def test_slots_that_were_given_up_by_a_run_that_was_cut_short_are_assigned_by_the_next() -> None:
+    request = replace(PRUNE, allow_data_loss=True)
+    state = lost_shard()
+    state = predict_state(state, make_plan(state, request).steps[:1])
+    state = replace(state, nodes=tuple(replace(n, keys=5) for n in state.nodes))
+    with pytest.raises(model.NodeRefused, match="its cluster does not serve them: 12288 of 16384 slots"):
+        make_plan(state, PRUNE)
+    check_end(state, request, make_plan(state, request))
+
+
 def test_replica_takes_over_from_a_master_that_is_gone() -> None:
     state = state_of(added(created(*SIX), "d", "d"))
     state = predict_state(state, make_plan(state, GENTLE).steps)

@@ -12,6 +12,7 @@ from dataclasses import replace
 import pytest
 from ansible_collections.airflowops.cluster.plugins.module_utils.redis import model, steps
 from ansible_collections.airflowops.cluster.plugins.module_utils.redis.checks import check_addresses
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.reshard_plan import fill_up
 from ansible_collections.airflowops.cluster.plugins.module_utils.redis.steps import (
     predict_state,
 )
@@ -144,6 +145,15 @@ def test_interrupted_anywhere_the_next_run_finishes(
     assert plan_for(end, replicas).steps == ()
     where = host_of(end)
     assert all(where[node.id] != where[node.me.master_id] for node in end if node.me.master_id)
+
+
+@given(st.lists(st.integers(0, 6000), min_size=1, max_size=9), st.integers(0, 16384))
+def test_slots_without_owner_go_to_those_who_own_the_fewest(owned: list[int], free: int) -> None:
+    counts = {str(number): count for number, count in enumerate(owned)}
+    shares = fill_up(counts, free)
+    assert sum(shares.values()) == free
+    ends = {name: count + shares.get(name, 0) for name, count in counts.items()}
+    assert all(ends[taker] <= end + 1 for taker in shares for end in ends.values())
 
 
 def test_introduction_that_was_cut_short_is_finished() -> None:

@@ -34,7 +34,7 @@ CONNECTION_TIMEOUT = 5.0
 # Enough that no node waits for another in any usual cluster, few enough for a small host.
 MAXIMUM_THREADS = 128
 
-# Threads start when they are needed and stay for the next call. What runs in one may not call `together`.
+# Threads start when they are needed and stay for the next call. What runs in one may not call `call_for_all`.
 _pool = ThreadPoolExecutor(MAXIMUM_THREADS)
 
 Item = TypeVar("Item")
@@ -174,17 +174,17 @@ class Connection:
         return "Check that the server runs, listens on this address, and that no firewall is in between."
 
 
-def together(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+def call_for_all(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
     """Call a function for all items at the same time. Errors of several nodes become one that names them
     all.
     """
-    results, errors = together_with_errors(function, items)
+    results, errors = call_for_all_with_errors(function, items)
     if errors:
-        raise combined(errors)
+        raise combine_errors(errors)
     return results
 
 
-def together_with_errors(
+def call_for_all_with_errors(
     function: Callable[[Item], Result], items: Sequence[Item]
 ) -> tuple[list[Result], list[RedisClusterError]]:
     results: list[Result] = []
@@ -197,14 +197,14 @@ def together_with_errors(
     return results, errors
 
 
-def combined(errors: Sequence[RedisClusterError]) -> RedisClusterError:
+def combine_errors(errors: Sequence[RedisClusterError]) -> RedisClusterError:
     kind = type(errors[0]) if len({type(error) for error in errors}) == 1 else NodeRefused
     return kind(" ".join(str(error) for error in errors))
 
 
 def resolve(nodes: Sequence[dict[str, Any]]) -> list[Address]:
     """Listed nodes with their IP addresses: CLUSTER MEET takes no names."""
-    return together(resolve_one, nodes)
+    return call_for_all(resolve_one, nodes)
 
 
 def resolve_one(node: dict[str, Any]) -> Address:

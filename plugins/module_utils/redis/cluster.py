@@ -13,9 +13,9 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.redis.client im
     CONNECTION_TIMEOUT,
     Connection,
     Credentials,
-    combined,
-    together,
-    together_with_errors,
+    call_for_all,
+    call_for_all_with_errors,
+    combine_errors,
 )
 from ansible_collections.airflowops.cluster.plugins.module_utils.redis.model import (
     SLOT_COUNT,
@@ -67,7 +67,7 @@ class Cluster:
 
         Raises NodeUnreachable, AuthenticationFailed or NodeRefused for a listed node.
         """
-        nodes, errors = together_with_errors(observe_node, self._listed)
+        nodes, errors = call_for_all_with_errors(observe_node, self._listed)
         if errors:
             raise _explain_unusable(nodes, errors)
         for connection, node in zip(self._listed, nodes):
@@ -86,14 +86,14 @@ class Cluster:
             if not strangers:
                 return State(tuple(nodes), tuple(others), tuple(gone))
             known |= set(strangers)
-            answers = together(lambda member: self._visit(member, taken), list(strangers.values()))
+            answers = call_for_all(lambda member: self._visit(member, taken), list(strangers.values()))
             heard = [answer for answer in answers if isinstance(answer, Node)]
             others += heard
             gone += [answer for answer in answers if isinstance(answer, Member)]
 
     def poll(self) -> State:
         """What the members say that answered before."""
-        nodes = tuple(together(observe_node, self.connections))
+        nodes = tuple(call_for_all(observe_node, self.connections))
         return State(nodes[: len(self._listed)], nodes[len(self._listed) :])
 
     def observe_one(self, node_id: str) -> Node:
@@ -140,7 +140,7 @@ class Cluster:
 
 
 def _explain_unusable(nodes: Sequence[Node], errors: Sequence[RedisClusterError]) -> RedisClusterError:
-    error = combined(errors)
+    error = combine_errors(errors)
     if isinstance(error, NodeUnreachable) and len(collect_slots(node.me for node in nodes)) == SLOT_COUNT:
         return NodeUnreachable(
             f"{error} The other {len(nodes)} nodes form a cluster that covers all slots; nothing was changed."

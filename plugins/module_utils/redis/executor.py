@@ -15,7 +15,7 @@ from functools import partial
 from itertools import groupby
 from typing import Any, Callable, Sequence
 
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis.client import Connection, together
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.client import Connection, call_for_all
 from ansible_collections.airflowops.cluster.plugins.module_utils.redis.cluster import POLL_SECONDS, Cluster
 from ansible_collections.airflowops.cluster.plugins.module_utils.redis.failover import fail_over
 from ansible_collections.airflowops.cluster.plugins.module_utils.redis.gossip import (
@@ -93,19 +93,21 @@ class Executor:
 
     # ----------------------------------------------------------------- build
     def _set_epochs(self, steps: Sequence[SetEpoch]) -> None:
-        together(lambda s: self.cluster.by_id[s.node].ask(("CLUSTER", "SET-CONFIG-EPOCH", s.epoch)), steps)
+        call_for_all(
+            lambda s: self.cluster.by_id[s.node].ask(("CLUSTER", "SET-CONFIG-EPOCH", s.epoch)), steps
+        )
 
     def _add_slots(self, steps: Sequence[AddSlots]) -> None:
-        together(lambda step: add_slots(self.cluster.by_id[step.node], step.slots), steps)
+        call_for_all(lambda step: add_slots(self.cluster.by_id[step.node], step.slots), steps)
         self.gossip.start_joining()
 
     def _meet(self, steps: Sequence[Meet]) -> None:
         (step,) = steps
-        together(lambda node: self.gossip.greet(node, step.nodes), step.nodes)
+        call_for_all(lambda node: self.gossip.greet(node, step.nodes), step.nodes)
         self.gossip.start_joining()
 
     def _replicate(self, steps: Sequence[Replicate]) -> None:
-        together(self._replicate_one, steps)
+        call_for_all(self._replicate_one, steps)
         self._new_replicas += steps
 
     def _replicate_one(self, step: Replicate) -> None:
@@ -145,7 +147,7 @@ class Executor:
             node = self.cluster.observe_one(step.node)
             return node.me.master_id == step.master and node.link_up
 
-        return all(together(is_in_step, self._new_replicas))
+        return all(call_for_all(is_in_step, self._new_replicas))
 
     # ----------------------------------------------------------------- leave
     def _reset(self, step: Reset) -> None:
@@ -174,7 +176,7 @@ class Executor:
                 if isinstance(reply, Exception) and "nknown node" not in str(reply):
                     raise NodeRefused(f"{connection.address} cannot forget {node_id}: {reply}")
 
-        together(forget, [connection for connection in self.cluster.connections if connection is not but])
+        call_for_all(forget, [connection for connection in self.cluster.connections if connection is not but])
 
 
 def add_slots(connection: Connection, slots: Slots) -> None:

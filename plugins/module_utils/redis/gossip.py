@@ -14,7 +14,7 @@ import time
 from contextlib import contextmanager
 from typing import Any, Iterator, Sequence
 
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis.client import together
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.client import call_for_all
 from ansible_collections.airflowops.cluster.plugins.module_utils.redis.cluster import POLL_SECONDS, Cluster
 from ansible_collections.airflowops.cluster.plugins.module_utils.redis.model import (
     BUS_OFFSET,
@@ -66,7 +66,7 @@ class Gossip:
             if entry.outdated and now - self._greeted.get(pair, 0.0) >= GREETING_SECONDS:
                 self._greeted[pair] = now
                 due.setdefault(entry.subject, []).append(entry.observer)
-        together(lambda subject: self.greet(subject, due[subject]), list(due))
+        call_for_all(lambda subject: self.greet(subject, due[subject]), list(due))
         if not found:
             self._end_rejoin_delay(nodes)
 
@@ -91,7 +91,7 @@ class Gossip:
             return
         time.sleep(max(0.0, self._next_review - time.monotonic()))  # There is nothing else left to wait for.
         self._next_review = time.monotonic() + REVIEW_SECONDS
-        together(self._review_state, held)
+        call_for_all(self._review_state, held)
 
     def _review_state(self, node: Node) -> None:
         connection = self.cluster.by_id[node.id]
@@ -145,11 +145,11 @@ def replicate_at_once(cluster: Cluster, masters: Sequence[str]) -> Iterator[None
             before[master] = str(value)
             cluster.by_id[master].try_all(("CONFIG", "SET", name, "0"))
 
-    together(hurry, masters)
+    call_for_all(hurry, masters)
     try:
         yield
     finally:
-        together(lambda m: cluster.by_id[m].try_all(("CONFIG", "SET", name, before[m])), sorted(before))
+        call_for_all(lambda m: cluster.by_id[m].try_all(("CONFIG", "SET", name, before[m])), sorted(before))
 
 
 def get_config_value(reply: Any) -> str | None:

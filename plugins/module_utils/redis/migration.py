@@ -12,7 +12,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Iterator, Sequence
 
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis.client import Connection, together
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.client import Connection, call_for_all
 from ansible_collections.airflowops.cluster.plugins.module_utils.redis.cluster import Cluster, observe_node
 from ansible_collections.airflowops.cluster.plugins.module_utils.redis.model import NodeRefused, expand_slots
 from ansible_collections.airflowops.cluster.plugins.module_utils.redis.steps import MoveSlots, Settle
@@ -38,7 +38,7 @@ def move_slots(cluster: Cluster, step: MoveSlots) -> None:
         _send_keys(cluster, step, slots)
         target.ask(*(("CLUSTER", "SETSLOT", slot, "NODE", step.node) for slot in slots))
         _announce_owner(source, slots, step.node)
-        together(partial(_announce_owner, slots=slots, owner=step.node), others)
+        call_for_all(partial(_announce_owner, slots=slots, owner=step.node), others)
 
 
 def settle_slots(cluster: Cluster, step: Settle) -> None:
@@ -58,7 +58,7 @@ def _split(step: MoveSlots | Settle) -> Iterator[Sequence[int]]:
 
 
 def _list_masters(cluster: Cluster, but: str) -> list[Connection]:
-    nodes = together(observe_node, cluster.connections)
+    nodes = call_for_all(observe_node, cluster.connections)
     return [cluster.by_id[node.id] for node in nodes if node.me.master_id is None and node.id != but]
 
 

@@ -76,7 +76,7 @@ def choose_masters(draft: Draft, request: Request) -> list[DraftNode]:
     masters = []
     for shard, leader in _spread_leaders(able[:wanted], leaders, limits):
         if leader is not shard:
-            draft.do(Failover(leader.id, leader.name, shard.id, shard.name))
+            draft.add_step(Failover(leader.id, leader.name, shard.id, shard.name))
         masters.append(leader)
     masters += _choose_new_masters(draft, masters, wanted - len(masters), limits)
     return sorted(masters, key=lambda node: node.order)
@@ -117,7 +117,7 @@ def _adopt_replica(draft: Draft, shard: DraftNode, taken: Sequence[DraftNode]) -
     if not able:
         return []
     replica = max(able, key=lambda node: (len(draft.list_followers(node.master or "")), -node.order))
-    draft.do(Replicate(replica.id, replica.name, shard.id, shard.name))
+    draft.add_step(Replicate(replica.id, replica.name, shard.id, shard.name))
     return [replica]
 
 
@@ -165,7 +165,7 @@ def _choose_new_masters(
         chosen.append(pick)
         load[pick.domain] += 1
         if pick.master is not None:
-            draft.do(Reset(pick.id, pick.name, leaves=False))
+            draft.add_step(Reset(pick.id, pick.name, leaves=False))
     return chosen
 
 
@@ -215,7 +215,7 @@ def choose_replicas(draft: Draft, masters: Sequence[DraftNode], request: Request
     for node in nodes.values():
         master = chosen[node.id]
         if node.master != master.id:
-            draft.do(Replicate(node.id, node.name, master.id, master.name))
+            draft.add_step(Replicate(node.id, node.name, master.id, master.name))
 
 
 def _rank_replicas(

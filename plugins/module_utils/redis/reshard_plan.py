@@ -98,13 +98,13 @@ def finish_migrations(draft: Draft) -> None:
     for node_id, slots in settled.items():
         slots &= draft.nodes[node_id].slots
         if slots:
-            draft.do(Settle(node_id, draft.nodes[node_id].name, make_slots(slots)))
+            draft.add_step(Settle(node_id, draft.nodes[node_id].name, make_slots(slots)))
 
 
 def _move(
     draft: Draft, source: DraftNode, target: DraftNode, slots: Iterable[int], back: bool = False
 ) -> None:
-    draft.do(MoveSlots(source.id, source.name, target.id, target.name, make_slots(slots), back))
+    draft.add_step(MoveSlots(source.id, source.name, target.id, target.name, make_slots(slots), back))
 
 
 # --------------------------------------------------------------------- members that are gone
@@ -114,7 +114,7 @@ def take_over_from_gone(draft: Draft) -> None:
         heirs = [node for node in draft.list_followers(member.id) if not node.node.me.slots]
         if heirs and draft.find_believed_slots(member.id):
             heir = min(heirs, key=lambda node: (not node.listed, node.order))
-            draft.do(Failover(heir.id, heir.name, member.id, str(member), takeover=True))
+            draft.add_step(Failover(heir.id, heir.name, member.id, str(member), takeover=True))
 
 
 def give_up_lost_slots(draft: Draft, request: Request) -> dict[str | None, set[int]]:
@@ -142,7 +142,7 @@ def give_up_lost_slots(draft: Draft, request: Request) -> dict[str | None, set[i
         )
     if lost:
         names = tuple(str(draft.gone[node_id]) for node_id in lost)
-        draft.do(Forget(tuple(lost), names, sum(map(len, lost.values()))))
+        draft.add_step(Forget(tuple(lost), names, sum(map(len, lost.values()))))
         rest |= set().union(*lost.values())
     if rest:
         unassigned[None] = rest
@@ -163,7 +163,7 @@ def introduce_nodes(
             # A server takes an epoch only as long as it has none and knows nobody.
             if node.known == {node.id} and node.epoch == 0 and not node.node.handshakes:
                 epoch += 1
-                draft.do(SetEpoch(node.id, node.name, epoch))
+                draft.add_step(SetEpoch(node.id, node.name, epoch))
     free = sorted(unassigned.pop(None, ()))
     shares = {node_id: slots for node_id, slots in unassigned.items() if node_id}
     counts = {node.id: len(node.slots) + len(shares.get(node.id, ())) for node in masters}
@@ -171,9 +171,9 @@ def introduce_nodes(
         shares.setdefault(node_id, set()).update(free[:number])
         free = free[number:]
     for node_id, slots in shares.items():
-        draft.do(AddSlots(node_id, draft.nodes[node_id].name, make_slots(slots)))
+        draft.add_step(AddSlots(node_id, draft.nodes[node_id].name, make_slots(slots)))
     if must_meet:
-        draft.do(Meet(tuple(node.id for node in everybody), tuple(node.name for node in everybody)))
+        draft.add_step(Meet(tuple(node.id for node in everybody), tuple(node.name for node in everybody)))
 
 
 def fill_up(counts: dict[str, int], free: int) -> dict[str, int]:
@@ -223,7 +223,7 @@ def remove_unlisted(draft: Draft, request: Request) -> None:
             forget[member.id] = str(member)
     if request.prune:
         for node in [node for node in draft.nodes.values() if not node.listed]:
-            draft.do(Reset(node.id, node.name, leaves=True))
+            draft.add_step(Reset(node.id, node.name, leaves=True))
             forget[node.id] = node.name
     if forget:
-        draft.do(Forget(tuple(forget), tuple(forget.values())))
+        draft.add_step(Forget(tuple(forget), tuple(forget.values())))

@@ -106,7 +106,7 @@ class Draft:
         believed = set().union(*(expand_slots(view[member].slots) for view in views if member in view))
         return believed - set().union(*(node.slots for node in self.nodes.values()))
 
-    def do(self, step: Step) -> None:
+    def add_step(self, step: Step) -> None:
         step.apply(self)
         self.steps.append(step)
 
@@ -345,5 +345,5 @@ def predict_state(state: State, steps: Sequence[Step]) -> State:
     """The state once the steps are done and all have heard of them."""
     draft = Draft(state)
     for step in steps:
-        draft.do(step)
+        draft.add_step(step)
     return draft.as_state()
