@@ -7,21 +7,21 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: redis_cluster
-short_description: Forms a Redis Cluster and keeps it as it is asked for
+short_description: Creates a Redis Cluster and keeps it as it is asked for
 version_added: 0.1.0
 description:
   - Turns running Redis or Valkey servers in cluster mode into a cluster with all 16384 slots and replicas,
-    lets it grow and shrink, mends it, and waits until all nodes agree on it.
-  - It looks at what is there, plans what is missing, and does only that. What was interrupted is finished.
+    lets it grow and shrink, repairs it, and waits until all nodes agree on it.
+  - It observes what is there, plans what is missing, and does only that. What was interrupted is finished.
   - There will be as many masters as O(replicas_per_master) allows, spread over the hosts, each with its
     share of the slots to within one. Nodes left over become further replicas. A replica is never placed on
     the host, or in the zone, of its master.
   - New nodes join. Slots move with their keys while clients work, as few as possible. Of O(pinned_keys)
     the slot stays where it is, or goes over by a planned failover.
   - It ends slot migrations that were left half done, introduces nodes that forgot the cluster, replaces a
-    machine that came back empty under its old address, finds replicas for masters without one, hands
-    masters over when a failover has left too many of them on one host, and makes all nodes forget members
-    that are gone.
+    machine that came back empty under its old address, finds replicas for masters without one, fails
+    masters over when an earlier failover has left too many of them on one host, and makes all nodes forget
+    members that are gone.
   - Nothing is changed if a listed node is unreachable, is not in cluster mode, runs a version below 6.2,
     holds keys without being part of the cluster, or belongs to another cluster. The error names the node
     and what to do.
@@ -60,7 +60,7 @@ options:
     default: false
   failover:
     description:
-      - Whether to hand masters over to their replicas, by planned failovers, so that no host has more of
+      - Whether to fail masters over to their replicas, as planned, so that no host has more of
         them than its share. The loss of a host with most of the masters would leave no majority to promote
         their replicas.
       - Clients that know one node only have to find the new master each time.
@@ -94,7 +94,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Form a cluster of three hosts with a master and a replica each
+- name: Create a cluster of three hosts with a master and a replica each
   airflowops.cluster.redis_cluster:
     nodes:
       - {host: redis1, port: 7000}
@@ -106,7 +106,7 @@ EXAMPLES = r"""
     password: "{{ redis_cluster_password }}"
   run_once: true
 
-- name: Form a cluster of three masters on one host
+- name: Create a cluster of three masters on one host
   airflowops.cluster.redis_cluster:
     nodes:
       - {host: 127.0.0.1, port: 7000}
@@ -139,7 +139,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 plan:
-  description: The steps, in order, that were (in check mode, would be) done. Empty if nothing was missing.
+  description:
+    - The steps, in order, that were (in check mode, would be) taken. Empty if nothing was missing.
+    - On a failure, the last one may be incomplete, as may be those of its kind right before it.
   returned: success, and on a failure after the first step
   type: list
   elements: dict
@@ -205,85 +207,70 @@ unlisted:
   sample: ["10.0.0.14:7000", "10.0.0.15:7000 (does not answer)"]
 """
 
+from dataclasses import replace
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis.cluster import (
-    NotConverged,
-    RedisClusterError,
-    check_request,
-    key_slot,
-    make_plan,
-    predict,
-    slot_numbers,
-    topology,
-    topology_text,
-)
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis.connection import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.checks import check_addresses
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.client import (
     REDIS_IMPORT_ERROR,
     Credentials,
     redis_argument_spec,
     resolve,
 )
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis.executor import Operation
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis.reshard_plan import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.cluster import Cluster
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.executor import Executor
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.model import (
+    NotConverged,
+    RedisClusterError,
     Request,
     State,
-    forming,
-    make_life_plan,
+    collect_slots,
+    format_topology,
+    key_slot,
+    list_topology,
 )
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis.reshard_plan import (
-    predict as predict_life,
-)
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.reshard_plan import make_plan
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.steps import Step, predict_state
 
 # What is observed after a plan may ask for one more: Redis gives replicas new masters by itself.
 MAXIMUM_PLANS = 4
 
 
-def work(operation: Operation, request: Request, check_mode: bool, result: dict[str, Any]) -> State:
-    """Observe, plan, apply, until nothing is missing. Fills `result` as it goes, for a failure to tell."""
-    state = operation.look()
-    done: list[dict[str, Any]] = []
-    before = topology_text(state.nodes)
+def bring_about(cluster: Cluster, request: Request, check_mode: bool, result: dict[str, Any]) -> State:
+    """Observe, plan, carry out, until nothing is missing. Fills `result` on the way, for a failure too."""
+    state = cluster.observe()
+    before = format_topology(state.nodes)
+    plan = make_plan(state, request)
+    taken: list[dict[str, Any]] = []
 
-    def note(step: Any) -> None:
-        done.append(step.as_dict())
-        result.update(changed=True, plan=done)
+    def note(step: Step) -> None:
+        taken.append(step.as_dict())
+        result.update(changed=True, plan=taken)
 
+    executor = Executor(cluster)
     if check_mode:
-        plans = []
-        if forming(state):
-            plans.append(make_plan(state.nodes, request.replicas_per_master))
-            state = State(predict(state.nodes, plans[0]))
-        plans.append(make_life_plan(state, request))
-        done += [step for plan in plans for step in plan.as_dicts()]
-        state = predict_life(state, plans[-1])
+        taken += plan.as_dicts()
+        state = predict_state(state, plan.steps)
     else:
         for _ in range(MAXIMUM_PLANS):
-            if forming(state):
-                plan = make_plan(state.nodes, request.replicas_per_master)
-                for step in plan.steps:
-                    note(step)
-                operation.apply(plan)
-            else:
-                plan = make_life_plan(state, request)
-                if not plan.steps:
-                    break
-                operation.carry_out(plan, note)
-            state = operation.look()
-        else:
-            if make_life_plan(state, request).steps:
-                raise NotConverged(
-                    "The cluster changes while it is worked on. Run this again when it is quiet."
-                )
-        state = operation.settle_down(state)
-    result.update(changed=bool(done), plan=done, diff={"before": before, "after": topology_text(state.nodes)})
+            if not plan.steps:
+                break
+            executor.carry_out(plan, note)
+            state = cluster.observe()
+            plan = make_plan(state, request)
+        if plan.steps:
+            raise NotConverged("The cluster changes while it is worked on. Run this again when it is quiet.")
+        state = replace(executor.gossip.wait_until_whole(state), gone=state.gone)
+    result.update(
+        changed=bool(taken), plan=taken, diff={"before": before, "after": format_topology(state.nodes)}
+    )
     return state
 
 
-def keep(params: dict[str, Any], check_mode: bool, result: dict[str, Any]) -> None:
+def keep_cluster(params: dict[str, Any], check_mode: bool, result: dict[str, Any]) -> None:
     addresses = resolve(params["nodes"])
-    check_request(addresses, params["replicas_per_master"])
+    check_addresses(addresses, params["replicas_per_master"])
     credentials = Credentials(params["username"], params["password"], params["tls"], params["ca_cert"])
     request = Request(
         replicas_per_master=params["replicas_per_master"],
@@ -292,14 +279,14 @@ def keep(params: dict[str, Any], check_mode: bool, result: dict[str, Any]) -> No
         allow_data_loss=params["allow_data_loss"],
         pinned=frozenset(key_slot(key) for key in params["pinned_keys"]),
     )
-    operation = Operation(addresses, credentials, params["timeout"])
+    cluster = Cluster(addresses, credentials, params["timeout"])
     try:
-        state = work(operation, request, check_mode, result)
+        state = bring_about(cluster, request, check_mode, result)
     finally:
-        operation.close()
+        cluster.close()
     result.update(
-        topology=topology(state.nodes),
-        slots_covered=len(set().union(*(slot_numbers(node.me.slots) for node in state.alive))),
+        topology=list_topology(state.nodes),
+        slots_covered=len(collect_slots(node.me for node in state.alive)),
         unlisted=state.unlisted,
     )
 
@@ -321,7 +308,7 @@ def main() -> None:
         module.fail_json(msg=missing_required_lib("redis"), exception=REDIS_IMPORT_ERROR)
     result: dict[str, Any] = {"changed": False}
     try:
-        keep(module.params, module.check_mode, result)
+        keep_cluster(module.params, module.check_mode, result)
     except RedisClusterError as error:
         module.fail_json(msg=str(error), **result)
     module.exit_json(**result)

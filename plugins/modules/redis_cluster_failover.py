@@ -149,46 +149,47 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.airflowops.cluster.plugins.module_utils.celery.arguments import celery_argument_spec
 from ansible_collections.airflowops.cluster.plugins.module_utils.celery.inspect import QueueMembershipError
 from ansible_collections.airflowops.cluster.plugins.module_utils.celery.pause import WorkerPause
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis.cluster import (
-    Address,
-    Node,
-    NotConverged,
-    RedisClusterError,
-    key_slot,
-    slot_numbers,
-)
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis.connection import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.client import (
     REDIS_IMPORT_ERROR,
     Credentials,
     redis_argument_spec,
     resolve,
 )
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis.executor import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.cluster import Cluster
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.failover import (
     LONGEST_WAIT_FOR_WORKERS,
-    Operation,
+    count_subscribers,
+    end_waits,
+    fail_over,
+    move_subscribers,
 )
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis.reshard_plan import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.failover_plan import plan_failover
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.model import (
+    Address,
+    NotConverged,
+    RedisClusterError,
     State,
-    choose_successor,
-    make_failover,
+    expand_slots,
+    key_slot,
 )
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.steps import Failover
 
 POLL_SECONDS = 0.2
 
 
 def owns(state: State, node_id: str, key: str) -> bool:
     slot = key_slot(key)
-    return any(node.id == node_id and slot in slot_numbers(node.me.slots) for node in state.alive)
+    return any(node.id == node_id and slot in expand_slots(node.me.slots) for node in state.alive)
 
 
-def find_successor(operation: Operation, subject: Address) -> tuple[State, Node | None]:
+def await_plan(cluster: Cluster, subject: Address) -> tuple[State, Failover | None]:
     """Waits for a replica that is on its way into step, as after its own restart."""
     while True:
-        state = operation.look()
+        state = cluster.observe()
         try:
-            return state, choose_successor(state, subject)
+            return state, plan_failover(state, subject)
         except NotConverged:
-            if time.monotonic() > operation.deadline:
+            if time.monotonic() > cluster.deadline:
                 raise
             time.sleep(POLL_SECONDS)
 
@@ -202,28 +203,28 @@ def hand_over(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     addresses = resolve(params["nodes"])
     subject = addresses[listed.index(params["node"])]
     credentials = Credentials(params["username"], params["password"], params["tls"], params["ca_cert"])
-    operation = Operation(addresses, credentials, params["timeout"])
+    cluster = Cluster(addresses, credentials, params["timeout"])
     try:
-        state, successor = find_successor(operation, subject)
+        state, step = await_plan(cluster, subject)
         result: dict[str, Any] = {
-            "changed": successor is not None,
-            "promoted": str(successor.address) if successor else None,
+            "changed": step is not None,
+            "promoted": step.name if step else None,
             "paused_workers": {},
             "unpaused_workers": [],
             "still_running": [],
         }
-        if successor is None or check_mode:
+        if step is None or check_mode:
             return result
-        step = make_failover(state, successor)
+        old_master = step.master
         workers = params["workers"]
         with contextlib.ExitStack() as stack:
-            if workers and owns(state, step.master, workers["key"]):
+            if workers and owns(state, old_master, workers["key"]):
                 pause = WorkerPause(
                     workers["celery_python"],
                     workers["broker_url"],
                     {**workers["broker_transport_options"], **workers["broker_secret_options"]},
                     workers["drain_timeout"],
-                    lambda: operation.end_waits(step.master),
+                    lambda: end_waits(cluster, old_master),
                 )
                 stack.enter_context(pause)
                 result.update(
@@ -231,17 +232,17 @@ def hand_over(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
                     unpaused_workers=pause.paused.unpaused,
                     still_running=pause.paused.running,
                 )
-                operation.more_time(params["timeout"])
-            subscribers = operation.subscribers(step.master)
+                cluster.extend_deadline(params["timeout"])
+            subscribers = count_subscribers(cluster, old_master)
             start = time.monotonic()
-            operation.fail_over(step)
+            fail_over(cluster, step)
             result["seconds"] = round(time.monotonic() - start, 2)
             if result["paused_workers"]:
-                operation.more_time(LONGEST_WAIT_FOR_WORKERS)
-                operation.move_subscribers(step, subscribers)
+                cluster.extend_deadline(LONGEST_WAIT_FOR_WORKERS)
+                move_subscribers(cluster, step, subscribers)
         return result
     finally:
-        operation.close()
+        cluster.close()
 
 
 def main() -> None:

@@ -161,26 +161,26 @@ unreachable_nodes:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis.cluster import (
-    Node,
-    NodeUnreachable,
-    RedisClusterError,
-    describe,
-    key_slot,
-    slots_covered,
-)
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis.connection import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.client import (
     CONNECTION_TIMEOUT,
     REDIS_IMPORT_ERROR,
     Connection,
     Credentials,
+    call_for_all,
     redis_argument_spec,
     resolve_one,
-    together,
 )
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis.formation import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.cluster import (
     observe_node,
     parse_reply,
+)
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.model import (
+    Node,
+    NodeUnreachable,
+    RedisClusterError,
+    collect_slots,
+    describe_member,
+    key_slot,
 )
 
 
@@ -210,7 +210,7 @@ def look(params: dict[str, Any]) -> dict[str, Any]:
         except NodeUnreachable as error:
             return error
 
-    answers = list(zip(params["nodes"], together(ask, params["nodes"])))
+    answers = list(zip(params["nodes"], call_for_all(ask, params["nodes"])))
     unreachable = [
         {"host": listed["host"], "port": listed["port"], "reason": str(answer)}
         for listed, answer in answers
@@ -228,11 +228,11 @@ def look(params: dict[str, Any]) -> dict[str, Any]:
         first.members,
         key=lambda m: (order.index(m.id) if m.id in names else len(order), m.ip, m.port),
     )
-    topology: list[dict[str, Any]] = [describe(m, *names.get(m.id, (m.ip, m.port))) for m in members]
+    topology: list[dict[str, Any]] = [describe_member(m, *names.get(m.id, (m.ip, m.port))) for m in members]
     result: dict[str, Any] = {
         "changed": False,
         "topology": topology,
-        "slots_covered": slots_covered(first.members),
+        "slots_covered": len(collect_slots(first.members)),
         "cluster_state": "ok" if first.cluster_ok else "fail",
         "memory": [
             {"host": host, "port": port, **memory[host, port]}

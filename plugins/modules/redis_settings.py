@@ -98,19 +98,19 @@ restart:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis.cluster import (
-    NodeRefused,
-    RedisClusterError,
-)
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis.config import differing
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis.connection import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.client import (
     CONNECTION_TIMEOUT,
     REDIS_IMPORT_ERROR,
     Connection,
     Credentials,
+    call_for_all,
     redis_argument_spec,
     resolve_one,
-    together,
+)
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.config import find_differences
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.model import (
+    NodeRefused,
+    RedisClusterError,
 )
 
 # What a server says of a directive that CONFIG SET cannot change: Redis 7 and later, and Redis 6.2.
@@ -135,7 +135,7 @@ def bring(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         connection = Connection(resolve_one(listed), credentials, timeout)
         try:
             before = present_values(connection, list(wanted))
-            to_set = differing(wanted, before)
+            to_set = find_differences(wanted, before)
             after = {**before, **to_set}
             immutable: list[str] = []
             if to_set and not check_mode:
@@ -166,7 +166,7 @@ def bring(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         ]
         return applied, immutable
 
-    results = list(zip(params["nodes"], together(bring_one, params["nodes"])))
+    results = list(zip(params["nodes"], call_for_all(bring_one, params["nodes"])))
     applied = [entry for _, (entries, _) in results for entry in entries]
     return {
         "changed": bool(applied),

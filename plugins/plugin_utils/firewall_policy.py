@@ -24,7 +24,7 @@ import re
 from typing import Any, Iterable, Mapping, NamedTuple, Union
 
 from ansible_collections.airflowops.cluster.plugins.module_utils.firewall.backend import EVERYWHERE
-from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.broker import BUS_OFFSET
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.model import BUS_OFFSET
 
 PROTOCOLS = ("tcp", "udp")
 PORT_RANGE = re.compile(r"([0-9]{1,5})-([0-9]{1,5})")

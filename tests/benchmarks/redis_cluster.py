@@ -36,7 +36,7 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "integration")]
 
 import conftest  # noqa: F401 - makes the collection importable
 import redis
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis.cluster import key_slot
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.model import SLOT_COUNT, key_slot
 from redis_servers import (
     FLAVORS,
     Flavor,
@@ -204,7 +204,7 @@ def main() -> int:
     for number in range(KEYS):
         keys[key_slot(f"key-{number}")].append(f"key-{number}")
     sides: dict[str, Side] = {"module": Ours(options.python), "redis-cli": Theirs(flavor)}
-    measure(sides["module"], flavor, 6, {slot: [] for slot in range(16384)})  # Fills the caches.
+    measure(sides["module"], flavor, 6, {slot: [] for slot in range(SLOT_COUNT)})  # Fills the caches.
     rows: list[str] = []
     ratios: dict[str, float] = {}
     for nodes in options.nodes:

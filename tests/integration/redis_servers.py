@@ -15,6 +15,7 @@ import functools
 import json
 import os
 import random
+import re
 import shutil
 import socket
 import subprocess
@@ -24,13 +25,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import ansible
+import pytest
 import redis
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.model import BUS_OFFSET
 
 ROOT = Path(__file__).resolve().parents[2]
 TREE = ROOT / ".cache" / "servers" / "trixie"
-# Ports and bus ports (port + 10000) below the range from which the kernel takes ports for clients.
+# Ports and their bus ports below the range from which the kernel takes ports for clients.
 PORTS = range(15000, 22500)
-BUS_OFFSET = 10000
 
 
 class Unavailable(Exception):
@@ -55,6 +57,13 @@ def get_flavor(name: str) -> Flavor:
 
 
 FLAVORS = ("system", "redis8", "valkey8")
+
+
+def flavor_or_skip(name: str) -> Flavor:
+    try:
+        return get_flavor(name)
+    except Unavailable as reason:
+        pytest.skip(f"{name}: {reason}")
 
 
 def _system() -> Flavor:
@@ -225,6 +234,23 @@ def three_hosts(count: int = 6) -> list[str]:
     the next.
     """
     return [f"127.0.0.{1 + index * 3 // count}" for index in range(count)]
+
+
+def list_nodes(servers: list[Server]) -> list[dict[str, object]]:
+    return [server.node for server in servers]
+
+
+def untouched(servers: list[Server]) -> bool:
+    infos = [str(server.run("CLUSTER", "INFO")) for server in servers]
+    return all("cluster_known_nodes:1" in info.replace("\r", "") for info in infos) and all(
+        re.search(r"cluster_slots_assigned:0\b", info) for info in infos
+    )
+
+
+def nodes_text(server: Server) -> str:
+    with server.client() as client:
+        client.response_callbacks.clear()
+        return str(client.execute_command("CLUSTER", "NODES"))
 
 
 # --------------------------------------------------------------------- the modules

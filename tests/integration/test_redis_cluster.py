@@ -9,58 +9,28 @@ import json
 import random
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis.cluster import key_slot
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.model import key_slot
 from redis_servers import (
     FLAVORS,
     ROOT,
     Flavor,
     Server,
     Servers,
-    Unavailable,
-    get_flavor,
+    flavor_or_skip,
+    list_nodes,
     module_command,
     module_environment,
     module_input,
-    module_python,
+    nodes_text,
     run_module,
     three_hosts,
+    untouched,
 )
-
-
-def flavor_or_skip(name: str) -> Flavor:
-    try:
-        return get_flavor(name)
-    except Unavailable as reason:
-        pytest.skip(f"{name}: {reason}")
-
-
-@pytest.fixture
-def servers(tmp_path: Path) -> Iterator[Servers]:
-    started = Servers(tmp_path)
-    yield started
-    started.stop()
-
-
-@pytest.fixture(scope="module")
-def system() -> Flavor:
-    return flavor_or_skip("system")
-
-
-def listed(servers: list[Server]) -> list[dict[str, object]]:
-    return [server.node for server in servers]
-
-
-def untouched(servers: list[Server]) -> bool:
-    infos = [str(server.run("CLUSTER", "INFO")) for server in servers]
-    return all("cluster_known_nodes:1" in info.replace("\r", "") for info in infos) and all(
-        re.search(r"cluster_slots_assigned:0\b", info) for info in infos
-    )
 
 
 def settings(servers: list[Server]) -> list[object]:
@@ -104,7 +74,7 @@ class Cluster:
     def __init__(self, flavor: Flavor, servers: Servers) -> None:
         self.flavor = flavor
         self.servers = servers.start(flavor, three_hosts())
-        self.nodes = listed(self.servers)
+        self.nodes = list_nodes(self.servers)
         self.result: dict = {}
 
     def by_id(self, node_id: str) -> Server:
@@ -230,7 +200,7 @@ class TestLife:
 
 # --------------------------------------------------------------------- other formations
 def test_three_masters_on_one_host(servers: Servers, system: Flavor) -> None:
-    nodes = listed(three := servers.start(system, ["127.0.0.1"] * 3))
+    nodes = list_nodes(three := servers.start(system, ["127.0.0.1"] * 3))
     refused = run_module("redis_cluster", nodes=nodes)
     assert "is 6 nodes; 3 given" in refused["msg"]
     result = run_module("redis_cluster", nodes=nodes, replicas_per_master=0)
@@ -257,22 +227,16 @@ def test_killed_halfway_the_next_run_finishes(servers: Servers, system: Flavor, 
         stdout=subprocess.DEVNULL,
     )
     assert module.stdin
-    module.stdin.write(module_input({"nodes": listed(six)}))
+    module.stdin.write(module_input({"nodes": list_nodes(six)}))
     module.stdin.close()
     while not sign(six):
         assert module.poll() is None
     module.kill()
     module.wait()
-    result = run_module("redis_cluster", nodes=listed(six))
+    result = run_module("redis_cluster", nodes=list_nodes(six))
     assert result.get("slots_covered") == 16384, result
     check_with_cli(system, six[0], result)
-    assert run_module("redis_cluster", nodes=listed(six))["changed"] is False
-
-
-def nodes_text(server: Server) -> str:
-    with server.client() as client:
-        client.response_callbacks.clear()
-        return str(client.execute_command("CLUSTER", "NODES"))
+    assert run_module("redis_cluster", nodes=list_nodes(six))["changed"] is False
 
 
 def test_with_tls_and_acl_user(servers: Servers, system: Flavor, tmp_path: Path) -> None:
@@ -291,7 +255,7 @@ def test_with_tls_and_acl_user(servers: Servers, system: Flavor, tmp_path: Path)
         masteruser="admin",
         masterauth="a-secret",
     )
-    nodes, ca = listed(six), str(tmp_path / "ca.crt")
+    nodes, ca = list_nodes(six), str(tmp_path / "ca.crt")
 
     plain = run_module("redis_cluster", nodes=nodes, **login)
     assert "set tls to true" in plain["msg"] and str(six[0]) in plain["msg"]
@@ -346,140 +310,3 @@ def make_certificates(directory: Path) -> None:
         ),
         *("-addext", f"subjectAltName={names}", "-addext", "basicConstraints=critical,CA:FALSE"),
     )
-
-
-# --------------------------------------------------------------------- refusals
-def refuse(nodes: list[dict[str, object]], **params: object) -> str:
-    result = run_module("redis_cluster", nodes=nodes, **params)
-    assert result.get("failed") is True and result["changed"] is False, result
-    return result["msg"]
-
-
-def test_refusals_name_node_and_mend_and_change_nothing(servers: Servers, system: Flavor) -> None:
-    six = servers.start(system, three_hosts())
-    nodes = listed(six)
-
-    (plain,) = servers.start(system, ["127.0.0.3"], cluster_enabled="no")
-    text = refuse([*nodes[:5], plain.node])
-    assert f"{plain} is not in cluster mode" in text and "cluster-enabled yes" in text
-
-    plain.stop()
-    text = refuse([*nodes[:5], plain.node])
-    assert str(plain) in text and "Check that the server runs" in text
-
-    (locked,) = servers.start(system, ["127.0.0.3"], requirepass="secret-1")
-    text = refuse([*nodes[:5], locked.node])
-    assert f"{locked}: the server does not accept username and password" in text
-
-    text = refuse([*nodes[:5], {"host": "no-such-host.invalid", "port": 7000}])
-    assert "no-such-host.invalid:7000: the name cannot be resolved" in text
-
-    text = refuse([*nodes, nodes[0]])
-    assert f"{six[0]} is listed twice" in text
-
-    (double,) = servers.start(system, ["127.0.0.3"], bind="127.0.0.3 127.0.0.4")
-    text = refuse([*nodes[:5], double.node, {"host": "127.0.0.4", "port": double.port}])
-    assert f"{double} and 127.0.0.4:{double.port} are one and the same node" in text
-
-    one, other = servers.start(system, ["127.0.0.3"] * 2)
-    one.run("CLUSTER", "MEET", other.host, other.port)
-    while "cluster_known_nodes:2" not in str(one.run("CLUSTER", "INFO")) or "handshake" in nodes_text(one):
-        time.sleep(0.02)
-    text = refuse([*nodes[:5], one.node])
-    assert (
-        f"{one} belongs to a cluster with nodes that are not listed: {other}" in text
-        and "CLUSTER RESET" in text
-    )
-
-    text = refuse(
-        [{**node, "host": "127.0.0.1", "port": port} for node, port in zip(nodes, range(15000, 15006))]
-    )
-    assert "127.0.0.1:15005" in text
-
-    assert untouched(six)
-    # A node on its own takes keys when its slots need not be all; that takes its first two seconds to be
-    # over.
-    six[4].run("CONFIG", "SET", "cluster-require-full-coverage", "no")
-    six[4].run("CLUSTER", "ADDSLOTS", key_slot("foo"))
-    deadline = time.monotonic() + 10
-    while "cluster_state:ok" not in str(six[4].run("CLUSTER", "INFO")):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    six[4].run("SET", "foo", "bar")
-    text = refuse(nodes)
-    assert f"{six[4]} already holds 1 keys" in text and "FLUSHALL" in text
-    assert untouched([*six[:4], six[5]])
-
-
-def test_replicas_need_another_host(servers: Servers, system: Flavor) -> None:
-    six = servers.start(system, ["127.0.0.1"] * 6)
-    text = refuse(listed(six))
-    assert "would share a host" in text and "127.0.0.1 (6)" in text
-    assert untouched(six)
-
-
-# --------------------------------------------------------------------- through Ansible
-def ansible(module: str, params: dict[str, object], *options: str) -> str:
-    done = subprocess.run(
-        [
-            *(str(Path(sys.executable).parent / "ansible"), "localhost", "-i", "localhost,", "-c", "local"),
-            *(
-                "-e",
-                f"ansible_python_interpreter={module_python()}",
-                "-m",
-                f"airflowops.cluster.{module}",
-            ),
-            *("-a", json.dumps(params), *options),
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def test_through_ansible(servers: Servers, system: Flavor) -> None:
-    nodes = listed(servers.start(system, three_hosts()))
-    assert "localhost | CHANGED" in ansible("redis_cluster", {"nodes": nodes}, "--check", "--diff")
-    shown = ansible("redis_cluster", {"nodes": nodes}, "--diff")
-    assert "localhost | CHANGED" in shown and "+127.0.0.1:" in shown
-    assert "localhost | SUCCESS" in ansible("redis_cluster", {"nodes": nodes})
-    assert "owner_of" in ansible("redis_cluster_info", {"nodes": nodes, "key": "a"})
-
-
-@pytest.mark.parametrize("flavor", FLAVORS)
-class TestSettings:
-    def test_what_can_be_set_live_is_set_and_the_rest_named(self, servers: Servers, flavor: str) -> None:
-        (server,) = servers.start(flavor_or_skip(flavor), ["127.0.0.1"])
-        wanted = {"maxmemory": "64mb", "hz": 20, "databases": 4, "appendonly": True}
-        foreseen = run_module("redis_settings", nodes=[server.node], settings=wanted, check=True)
-        assert foreseen["changed"]
-        result = run_module("redis_settings", nodes=[server.node], settings=wanted)
-        assert {(entry["name"], entry["after"]) for entry in result["applied"]} == {
-            ("maxmemory", "67108864"),
-            ("hz", "20"),
-            ("appendonly", "yes"),
-        }
-        assert result["restart"] == [{**server.node, "names": ["databases"]}]
-        again = run_module("redis_settings", nodes=[server.node], settings=wanted)
-        assert (again["changed"], again["applied"]) == (False, [])
-        assert again["restart"] == result["restart"]
-
-    def test_an_unknown_directive_names_node_and_directive(self, servers: Servers, flavor: str) -> None:
-        (server,) = servers.start(flavor_or_skip(flavor), ["127.0.0.1"])
-        result = run_module("redis_settings", nodes=[server.node], settings={"maxmemorry": "1gb"})
-        assert result["failed"]
-        assert f"{server.host}:{server.port} does not accept maxmemorry" in result["msg"]
-
-    def test_where_one_value_is_refused_none_of_them_stays(self, servers: Servers, flavor: str) -> None:
-        (server,) = servers.start(flavor_or_skip(flavor), ["127.0.0.1"])
-        wanted = {"maxmemory": "64mb", "maxmemory-policy": "no-such-policy", "hz": 20}
-        result = run_module("redis_settings", nodes=[server.node], settings=wanted)
-        assert "does not accept maxmemory-policy" in result["msg"]
-        foreseen = run_module(
-            "redis_settings", nodes=[server.node], settings={"maxmemory": 0, "hz": 10}, check=True
-        )
-        assert foreseen["changed"] is False

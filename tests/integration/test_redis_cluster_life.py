@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A Redis Cluster grows, shrinks, breaks and is mended while a client works: real servers, with keys."""
+"""A Redis Cluster grows, shrinks, breaks and is repaired while a client works: real servers, with keys."""
 
 from __future__ import annotations
 
@@ -9,31 +9,19 @@ import contextlib
 import subprocess
 import threading
 import time
-from pathlib import Path
 from typing import Any, Iterator
 
 import pytest
 import redis
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis.cluster import key_slot
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis.connection import Credentials, resolve
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis.executor import Operation
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis.reshard_plan import (
-    Request,
-    make_life_plan,
-)
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.client import Credentials, resolve
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.cluster import Cluster
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.executor import Executor
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.model import Request, key_slot
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.reshard_plan import make_plan
 from redis_servers import Flavor, Server, Servers, get_flavor, run_module
 
 KEYS = 3000
 QUEUE = "{airflow}:queue"
-
-
-@pytest.fixture
-def servers(tmp_path: Path) -> Iterator[Servers]:
-    started = Servers(tmp_path)
-    try:
-        yield started
-    finally:
-        started.stop()
 
 
 @pytest.fixture(scope="module")
@@ -172,8 +160,8 @@ def test_replaced_machine_and_a_member_that_is_gone(servers: Servers, flavor: Fl
         for file in replica.directory.glob("nodes*.conf"):
             file.unlink()
         replica.start()
-        mended = keep(eight)
-        assert "forget" in [step["action"] for step in mended["plan"]]
+        repaired = keep(eight)
+        assert "forget" in [step["action"] for step in repaired["plan"]]
         check_whole(flavor, eight)
 
         six = eight[:6]
@@ -257,20 +245,20 @@ class Killed(Exception):
 
 def operate(listed: list[Server], request: Request, steps: int | None) -> int:
     """Works as the module does, and dies after so many steps. Returns how many there were."""
-    operation = Operation(resolve([server.node for server in listed]), Credentials(), 60)
-    done = 0
+    cluster = Cluster(resolve([server.node for server in listed]), Credentials(), 60)
+    begun = 0
 
     def note(_step: object) -> None:
-        nonlocal done
-        done += 1
-        if done == steps:
+        nonlocal begun
+        if begun == steps:
             raise Killed
+        begun += 1
 
     try:
-        operation.carry_out(make_life_plan(operation.look(), request), note)
+        Executor(cluster).carry_out(make_plan(cluster.observe(), request), note)
     finally:
-        operation.close()
-    return done
+        cluster.close()
+    return begun
 
 
 def test_killed_after_each_step_the_next_run_finishes(servers: Servers, flavor: Flavor) -> None:

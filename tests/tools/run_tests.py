@@ -25,8 +25,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from affected_tests import called_for, changed_paths
-from result_page import write_row
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from tools.affected_tests import called_for, changed_paths
+from tools.result_page import write_row
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -229,6 +230,8 @@ def run_stage(tally: Tally, stage: str) -> None:
         lab(tally, stage)
     elif stage.startswith("part:"):
         run_part(tally, stage.removeprefix("part:"))
+    elif stage not in ("unit", "integration"):
+        sys.exit(f"There is no stage {stage}.")
     else:
         in_parallel = ["--numprocesses=auto", "--dist=loadfile"]
         pytest(tally, f"tests/{stage}", "--durations=10", *in_parallel)
@@ -236,6 +239,8 @@ def run_stage(tally: Tally, stage: str) -> None:
 
 def run_part(tally: Tally, name: str) -> None:
     """Runs a part with all its tests and writes its line of the report."""
+    if name not in PARTS:
+        sys.exit(f"There is no part {name}: {', '.join(PARTS)}.")
     part, own, start = PARTS[name], Tally(), time.monotonic()
     os.environ |= {"LONG": "1", "LAB_SUITE": part.suite}
     for stage in part.stages:

@@ -44,6 +44,7 @@ ALLOWED = {
         "module_utils.airflow",
         "module_utils.firewall",
         "module_utils.host",
+        "module_utils.redis",
         "plugin_utils.preflight",
     },
     "plugin_utils.health": {
@@ -52,7 +53,12 @@ ALLOWED = {
         "plugin_utils",
         "plugin_utils.roles",
     },
-    "plugin_utils.preflight": {"module_utils.airflow", "module_utils.host", "plugin_utils"},
+    "plugin_utils.preflight": {
+        "module_utils.airflow",
+        "module_utils.host",
+        "module_utils.redis",
+        "plugin_utils",
+    },
     "plugin_utils.roles": {"plugin_utils"},
     "module_utils": set(),
     "module_utils.airflow": set(),

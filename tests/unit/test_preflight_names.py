@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ansible_collections.airflowops.cluster.plugins.filter import preflight as adapter
 from ansible_collections.airflowops.cluster.plugins.filter import topology
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis.connection import resolve_one
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.client import resolve_one
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.interpreter import (
     check_interpreter,
 )

@@ -8,16 +8,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis.cluster import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.cluster import parse_nodes
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.model import (
     Address,
     Member,
     Node,
+    State,
+    count_slots,
+    expand_slots,
+    find_problems,
     key_slot,
     make_slots,
-    parse_nodes,
-    problems,
-    slot_count,
-    slot_numbers,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,8 +52,8 @@ def test_hash_tag_must_be_closed_and_not_empty() -> None:
 @given(st.sets(st.integers(0, 16383)))
 def test_slots_are_sorted_ranges_that_do_not_touch(numbers: set[int]) -> None:
     slots = make_slots(numbers)
-    assert slot_numbers(slots) == numbers
-    assert slot_count(slots) == len(numbers)
+    assert expand_slots(slots) == numbers
+    assert count_slots(slots) == len(numbers)
     assert all(left[1] + 1 < right[0] for left, right in zip(slots, slots[1:]))
 
 
@@ -88,17 +89,19 @@ def test_problems_are_told_in_words() -> None:
         Member("c", master_id="a"),
     )
     nodes = [Node(Address(m.id, 1, m.id), m.id, members) for m in members]
-    assert problems(nodes) == []
+    assert find_problems(State(tuple(nodes))) == []
     stale = replace(nodes[1], members=(*members[:2], Member("c")))
-    assert problems([nodes[0], stale, nodes[2]]) == ["b:1 is not up to date about the role or slots of c:1"]
+    assert find_problems(State((nodes[0], stale, nodes[2]))) == [
+        "b:1 is not up to date about the role or slots of c:1"
+    ]
     behind = replace(nodes[2], link_up=False, cluster_ok=False)
-    assert [text.split(" (")[0] for text in problems([*nodes[:2], behind])] == [
+    assert [text.split(" (")[0] for text in find_problems(State((*nodes[:2], behind)))] == [
         "c:1 reports the cluster state as not ok",
         "c:1 is not in step with its master",
     ]
     alone = replace(nodes[0], members=members[:1])
-    assert "a:1 does not know b:1" in problems([alone, *nodes[1:]])
+    assert "a:1 does not know b:1" in find_problems(State((alone, *nodes[1:])))
     failed = replace(
         nodes[0], members=(members[0], replace(members[1], flags=frozenset({"fail"})), members[2])
     )
-    assert problems([failed, *nodes[1:]]) == ["a:1 holds b:1 for failed"]
+    assert find_problems(State((failed, *nodes[1:]))) == ["a:1 holds b:1 for failed"]

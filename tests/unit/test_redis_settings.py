@@ -8,7 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis.config import differing, spelled
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.config import (
+    find_differences,
+    spell_value,
+)
 
 
 @pytest.mark.parametrize(
@@ -27,14 +30,14 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.redis.config im
     ],
 )
 def test_values_are_spelled_as_redis_shows_them(written: Any, shown: str) -> None:
-    assert spelled(written) == shown
+    assert spell_value(written) == shown
 
 
 def test_only_what_differs_is_set() -> None:
     wanted = {"maxmemory": "1gb", "timeout": 0, "maxmemory-policy": "NoEviction", "hz": "20"}
     present = {"maxmemory": "1073741824", "timeout": "0", "maxmemory-policy": "noeviction", "hz": "10"}
-    assert differing(wanted, present) == {"hz": "20"}
+    assert find_differences(wanted, present) == {"hz": "20"}
 
 
 def test_a_directive_that_the_server_does_not_show_is_left_to_the_server() -> None:
-    assert differing({"no-such-thing": "1"}, {}) == {"no-such-thing": "1"}
+    assert find_differences({"no-such-thing": "1"}, {}) == {"no-such-thing": "1"}

@@ -5,18 +5,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
+from tools.affected_tests import AFFECTED, called_for
+from tools.result_page import Row, parse_rows, render_page
+from tools.run_tests import LATER, PARTS, WHOLE
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests/tools"))
-
-from affected_tests import AFFECTED, called_for
-from result_page import Row, parse_rows, render_page
-from run_tests import LATER, PARTS, WHOLE
-
 FOLDERS = ("docs", "inventories", "playbooks", "plugins", "roles")
 LAB_TESTS = sorted(path.name for path in (ROOT / "tests/lab").glob("test_*.py"))
 

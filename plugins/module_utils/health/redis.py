@@ -10,19 +10,19 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Mapping
 
 from ansible_collections.airflowops.cluster.plugins.module_utils.health.command import CollectError
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis.cluster import (
-    RedisClusterError,
-    key_slot,
-)
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis.connection import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.client import (
     REDIS_IMPORT_ERROR,
     Connection,
     Credentials,
     resolve_one,
 )
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis.formation import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.cluster import (
     observe_node,
     parse_reply,
+)
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.model import (
+    RedisClusterError,
+    key_slot,
 )
 
 # A scan of the broker's keys ends after so many rounds; each looks at about a thousand keys.

@@ -14,27 +14,27 @@ UNITS = {"b": 1, "k": 10**3, "kb": 2**10, "m": 10**6, "mb": 2**20, "g": 10**9, "
 AMOUNT = re.compile(r"(\d+)([a-z]*)")
 
 
-def spelled(value: Any) -> str:
+def spell_value(value: Any) -> str:
     """A value as CONFIG GET would show it, as far as that can be told without knowing the directive."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     text = " ".join(str(value).split())
     if len(text) >= 2 and text[0] == text[-1] == '"':
         text = text[1:-1]
-    return " ".join(_in_units_of_one(word) for word in text.split(" "))
+    return " ".join(_convert_amount(word) for word in text.split(" "))
 
 
-def _in_units_of_one(word: str) -> str:
+def _convert_amount(word: str) -> str:
     found = AMOUNT.fullmatch(word.lower())
     if found and found[2] in UNITS:
         return str(int(found[1]) * UNITS[found[2]])
     return word
 
 
-def differing(wanted: Mapping[str, Any], present: Mapping[str, str]) -> dict[str, str]:
+def find_differences(wanted: Mapping[str, Any], present: Mapping[str, str]) -> dict[str, str]:
     """What is to be set: {directive: value}. One that the server does not know is left to it to refuse."""
     return {
-        name: spelled(value)
+        name: spell_value(value)
         for name, value in wanted.items()
-        if name not in present or spelled(value).lower() != spelled(present[name]).lower()
+        if name not in present or spell_value(value).lower() != spell_value(present[name]).lower()
     }

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.model import (
+    BUS_OFFSET,
+    SLOT_COUNT,
+)
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.context import Context
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.report import count, follows
 
-SLOTS = 16384
 MIB = 1024**2
 START = "`systemctl start {unit}` on {host}; `journalctl -u {unit} -n 50`"
 HEAL = "run redis_heal.yml"
@@ -193,8 +196,8 @@ def whole(context: Context, view: list[dict[str, Any]], faults: list[dict[str, A
     living = [member for member in view if member["role"] == "master" and not is_down(member)]
     covered = sum(member["slots"] for member in living)
     owner = next((member for member in living if member["owner"]), None)
-    if covered < SLOTS:
-        text = f"{SLOTS - covered} of {SLOTS} slots have no master"
+    if covered < SLOT_COUNT:
+        text = f"{SLOT_COUNT - covered} of {SLOT_COUNT} slots have no master"
         if faults:
             follows(faults[0], text)
         else:
@@ -227,7 +230,7 @@ def whole(context: Context, view: list[dict[str, Any]], faults: list[dict[str, A
                 "redis",
                 text,
                 "fewer than half of the masters see each other",
-                "bring hosts back; see that their bus ports (10000 above the others) are open between them",
+                f"bring hosts back; see that their bus ports (port + {BUS_OFFSET}) are open between them",
             )
 
 

@@ -8,6 +8,10 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.model import (
+    BUS_OFFSET,
+    MINIMUM_MASTERS,
+)
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.problems import (
     HIGHEST_PORT,
     Problems,
@@ -23,8 +27,6 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.secre
 SCHEMES = ("redis", "rediss", "sentinel", "amqp", "amqps", "pyamqp", "sqs")
 # The packages of kombu[sqs] that kombu itself does not need.
 OF_SQS = ("boto3", "urllib3")
-BUS_OFFSET = 10000
-MASTERS_NEEDED = 3
 
 
 # --- Which broker
@@ -211,7 +213,7 @@ def check_redis_shape(nodes: dict[str, int], replicas: int, problems: Problems) 
     masters = total // shard
     have = f"The Redis Cluster has {count(total, 'node')} on {count(len(nodes), 'host')} ({{hosts}})"
     with_replicas = f"with {count(replicas, 'replica')} for each master"
-    enough_hosts = max(MASTERS_NEEDED, shard)
+    enough_hosts = max(MINIMUM_MASTERS, shard)
     hosts_lack = bool(replicas) and len(nodes) < enough_hosts
     if hosts_lack:
         problems.add(
@@ -219,15 +221,15 @@ def check_redis_shape(nodes: dict[str, int], replicas: int, problems: Problems) 
             f"{enough_hosts} hosts, or set redis_cluster_replicas_per_master to 0 and live without a spare",
             *nodes,
         )
-    if masters < MASTERS_NEEDED and (total < MASTERS_NEEDED or not hosts_lack):
-        needed = count(MASTERS_NEEDED * shard, "node")
+    if masters < MINIMUM_MASTERS and (total < MINIMUM_MASTERS or not hosts_lack):
+        needed = count(MINIMUM_MASTERS * shard, "node")
         needed += f" {with_replicas}" if replicas else ""
         problems.add(
-            f"{have}, but at least {MASTERS_NEEDED} masters are needed, that is {needed}: "
+            f"{have}, but at least {MINIMUM_MASTERS} masters are needed, that is {needed}: "
             "add hosts to the group or ports to redis_cluster_ports",
             *nodes,
         )
-    if not replicas or hosts_lack or masters < MASTERS_NEEDED:
+    if not replicas or hosts_lack or masters < MINIMUM_MASTERS:
         return
     mend = "give every host as many redis_cluster_ports as the others, or use more hosts"
     # Fewer than half: what is left must be a majority, or no replica is promoted.

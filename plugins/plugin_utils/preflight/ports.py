@@ -8,10 +8,8 @@ from __future__ import annotations
 from fnmatch import fnmatch
 from typing import Any, Iterable
 
-from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.broker import (
-    BUS_OFFSET,
-    redis_ports,
-)
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.model import BUS_OFFSET
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.broker import redis_ports
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.ingress import (
     HTTPS_PORT,
     uses_https,

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Connections to Redis servers: the options modules share, and errors that name the node and the mend."""
+"""Connections to Redis servers: the options modules share, and errors that name the node and the fix."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Callable, Sequence, TypeVar
 
-from ansible_collections.airflowops.cluster.plugins.module_utils.redis.cluster import (
+from ansible_collections.airflowops.cluster.plugins.module_utils.redis.model import (
     Address,
     AuthenticationFailed,
     NodeRefused,
@@ -34,7 +34,7 @@ CONNECTION_TIMEOUT = 5.0
 # Enough that no node waits for another in any usual cluster, few enough for a small host.
 MAXIMUM_THREADS = 128
 
-# Threads start when they are needed and stay for the next call. What runs in one may not call `together`.
+# Threads start when they are needed and stay for the next call. What runs in one may not call `call_for_all`.
 _pool = ThreadPoolExecutor(MAXIMUM_THREADS)
 
 Item = TypeVar("Item")
@@ -174,17 +174,17 @@ class Connection:
         return "Check that the server runs, listens on this address, and that no firewall is in between."
 
 
-def together(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+def call_for_all(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
     """Call a function for all items at the same time. Errors of several nodes become one that names them
     all.
     """
-    results, errors = together_with_errors(function, items)
+    results, errors = call_for_all_with_errors(function, items)
     if errors:
-        raise combined(errors)
+        raise combine_errors(errors)
     return results
 
 
-def together_with_errors(
+def call_for_all_with_errors(
     function: Callable[[Item], Result], items: Sequence[Item]
 ) -> tuple[list[Result], list[RedisClusterError]]:
     results: list[Result] = []
@@ -197,14 +197,14 @@ def together_with_errors(
     return results, errors
 
 
-def combined(errors: Sequence[RedisClusterError]) -> RedisClusterError:
+def combine_errors(errors: Sequence[RedisClusterError]) -> RedisClusterError:
     kind = type(errors[0]) if len({type(error) for error in errors}) == 1 else NodeRefused
     return kind(" ".join(str(error) for error in errors))
 
 
 def resolve(nodes: Sequence[dict[str, Any]]) -> list[Address]:
     """Listed nodes with their IP addresses: CLUSTER MEET takes no names."""
-    return together(resolve_one, nodes)
+    return call_for_all(resolve_one, nodes)
 
 
 def resolve_one(node: dict[str, Any]) -> Address:
@@ -215,7 +215,7 @@ def resolve_one(node: dict[str, Any]) -> Address:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError, OverflowError) as error:
         raise NodeUnreachable(
-            f"{host}:{port}: the name cannot be resolved ({error}). List an IP address, or mend "
+            f"{host}:{port}: the name cannot be resolved ({error}). List an IP address, or fix "
             "DNS or /etc/hosts."
         ) from error
     ips = list(dict.fromkeys(str(entry[4][0]) for entry in found))
