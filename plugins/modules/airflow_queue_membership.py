@@ -20,6 +20,7 @@ author:
   - The airflowops.cluster maintainers (@airflowops)
 extends_documentation_fragment:
   - airflowops.cluster.attributes.read_only
+  - airflowops.cluster.celery
 options:
   queues:
     description:
@@ -36,30 +37,6 @@ options:
         refused password ends the module at once.
     type: float
     default: 10
-  broker_url:
-    description:
-      - The URL of the broker, as in Airflow's C([celery] broker_url). On hosts of this collection it
-        names the local HAProxy.
-      - The password in it appears neither in the output nor in a command line.
-      - For TLS write C(rediss://) and add the parameters C(ssl_cert_reqs) and C(ssl_ca_certs) to the URL.
-    type: str
-    required: true
-  broker_transport_options:
-    description:
-      - Celery's C(broker_transport_options). C(global_keyprefix) has to be the one that the workers use,
-        else none of them answers.
-      - C(socket_connect_timeout) and C(socket_timeout) are 5 seconds unless given here.
-      - Its values are shown in verbose output; passwords belong in O(broker_url) or O(broker_secret_options).
-    type: dict
-    default: {}
-  broker_secret_options:
-    description: More of them, which no output shows, such as C(sentinel_kwargs) with a password.
-    type: dict
-    default: {}
-  celery_python:
-    description: Path of a Python interpreter, on the managed host, that has Celery.
-    type: path
-    default: /opt/airflow/current/bin/python
   expected:
     description:
       - Queue names, each with the list of inventory host names that should serve it. Used for the error

@@ -19,6 +19,8 @@ description:
     P(airflowops.cluster.airflow_common#role) brings to the workers.
 author:
   - The airflowops.cluster maintainers (@airflowops)
+extends_documentation_fragment:
+  - airflowops.cluster.celery
 options:
   hosts:
     description: The hosts whose workers are drained. Compared with the host part of the workers' names.
@@ -41,22 +43,6 @@ options:
       - Whether a queue may be left without any worker. Its tasks wait then until there is one.
     type: bool
     default: false
-  broker_url:
-    description: Celery's URL of the broker.
-    type: str
-    required: true
-  broker_transport_options:
-    description: Celery's transport options.
-    type: dict
-    default: {}
-  broker_secret_options:
-    description: More of them, which no output shows, such as C(sentinel_kwargs) with a password.
-    type: dict
-    default: {}
-  celery_python:
-    description: An interpreter on the host that has Celery.
-    type: path
-    default: /opt/airflow/current/bin/python
 attributes:
   check_mode:
     description: Tells which workers would be drained.
