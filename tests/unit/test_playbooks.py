@@ -114,6 +114,19 @@ def test_a_role_that_is_none_is_refused() -> None:
         groups("redis")
 
 
+# --- What is put back
+
+
+@pytest.mark.parametrize("results", [{}, {"__put_back": {"results": []}}])
+def test_nothing_is_reported_where_nothing_was_put_back(results: dict[str, Any]) -> None:
+    """As where the first task of a host fails: the error that ends the run is that of the host."""
+    path = ROOT / "playbooks/internal/tasks/put_back.yml"
+    tasks = DataLoader().load_from_file(str(path), trusted_as_template=True)
+    (report,) = (task for task in tasks if task["name"] == "Report what was put back")
+    templar = Templar(loader=DataLoader(), variables={**report["vars"], **results})
+    assert templar.template(report["ansible.builtin.debug"]["msg"]) == []
+
+
 # --- Parameters that modules have in common
 
 
