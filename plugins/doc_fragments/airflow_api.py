@@ -36,6 +36,11 @@ options:
     description: Whether the proxy named by the environment variables of the managed host is used.
     type: bool
     default: true
+attributes:
+  action_group:
+    description: The options that these modules share can stand in C(module_defaults).
+    support: full
+    membership: [airflowops.cluster.airflow]
 notes:
   - Each request ends after 15 seconds at the latest.
   - A token is fetched with the user's name and password at each run of the module; it is kept in memory only.

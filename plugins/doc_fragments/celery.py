@@ -1,13 +1,12 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""Options of every module that uses Celery's remote control."""
 
 from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Options of every module that speaks to Celery's workers."""
-
     DOCUMENTATION = r"""
 options:
   broker_url:
@@ -34,4 +33,9 @@ options:
     description: Path of a Python interpreter, on the managed host, that has Celery.
     type: path
     default: /opt/airflow/current/bin/python
+attributes:
+  action_group:
+    description: The options that these modules share can stand in C(module_defaults).
+    support: full
+    membership: [airflowops.cluster.celery]
 """

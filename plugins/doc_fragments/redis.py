@@ -66,6 +66,11 @@ options:
         of them.
     type: int
     default: 60
+attributes:
+  action_group:
+    description: The options that these modules share can stand in C(module_defaults).
+    support: full
+    membership: [airflowops.cluster.redis]
 requirements:
   - redis, the Python library, 4.3 or later (C(python3-redis) on Debian)
 notes:

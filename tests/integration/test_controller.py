@@ -65,11 +65,12 @@ def play(inventory: Path, playbook: str, *options: str) -> str:
 def test_secrets_and_the_ca_need_neither_sudo_nor_the_hosts_python(inventory: Path) -> None:
     play(inventory, "playbooks/init_secrets.yml")
     assert (inventory / "group_vars/all/secrets.yml").read_text().startswith("$ANSIBLE_VAULT")
-    play(inventory, "playbooks/certificate_authority.yml")
+    play(inventory, "playbooks/internal/certificate_authority.yml")
     pki = inventory.parent / "site-pki"
     assert {"ca.crt", "ca.key"} <= {path.name for path in pki.iterdir()}
     assert pki.stat().st_mode & 0o777 == 0o700
-    play(inventory, "playbooks/rotate_certificates_step.yml", "-e", "certificates_rotate_step=announce")
+    step = "certificates_rotate_step=announce"
+    play(inventory, "playbooks/internal/rotate_certificates_step.yml", "-e", step)
     assert (pki / "ca-next.key").exists()
 
 

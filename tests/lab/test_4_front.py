@@ -342,7 +342,7 @@ def test_what_is_wrong_in_front_is_told_before_anything_changes(lab: Lab) -> Non
         "nginx_lb_https_port": 80,
         "nginx_lb_vrrp_id": 300,
     }
-    told = " ".join(lab.playbook("playbooks/check.yml", "-e", json.dumps(wrong), check=False).split())
+    told = " ".join(lab.playbook("playbooks/preflight.yml", "-e", json.dumps(wrong), check=False).split())
     for problem in (
         "airflow.invalid does not resolve, neither on the controller nor on",
         f"nginx_lb_floating_address is {own} on",

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Foreign things on a host: check.yml refuses it with one line that says what to do, and changes nothing.
+"""Foreign things on a host: preflight.yml refuses it with one line that says what to do, and changes nothing.
 
 Each is put beside the cluster that runs, and away again; nothing is reloaded meanwhile. That what is our own
 is taken for that, every other run of the session shows.
@@ -34,7 +34,7 @@ def condition(lab: Lab, make: str, undo: str) -> Iterator[None]:
 
 def refusal(lab: Lab, *arguments: str) -> list[str]:
     """The lines of what must be corrected."""
-    output = lab.playbook("playbooks/check.yml", *arguments, check=False)
+    output = lab.playbook("playbooks/preflight.yml", *arguments, check=False)
     assert changed(output) == 0, recap(output)
     text = output.rpartition("Nothing was changed. To be corrected:")[2].partition("PLAY RECAP")[0]
     return re.findall(r"^ *- (.+)$", text, re.MULTILINE)

@@ -14,7 +14,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 # Beginnings of paths, and the files of tests/lab whose long tests are about them.
 AFFECTED: dict[tuple[str, ...], tuple[str, ...]] = {
-    ("roles/redis_cluster/", "plugins/module_utils/redis/", "playbooks/redis_"): (
+    (
+        "roles/redis_cluster/",
+        "plugins/module_utils/redis/",
+        "playbooks/redis_",
+        "playbooks/internal/redis_",
+    ): (
         "test_4_dead_hosts.py",
         "test_4_redis_life.py",
         "test_4_scale.py",
@@ -27,7 +32,14 @@ AFFECTED: dict[tuple[str, ...], tuple[str, ...]] = {
         "playbooks/restore",
         "playbooks/backup",
     ): ("test_4_backup.py", "test_4_recovery.py", "test_5_takeover.py"),
-    ("roles/airflow_", "plugins/module_utils/airflow/", "playbooks/airflow_", "playbooks/worker_"): (
+    (
+        "roles/airflow_",
+        "plugins/module_utils/airflow/",
+        "playbooks/airflow_",
+        "playbooks/internal/stage_release",
+        "playbooks/internal/use_release",
+        "playbooks/worker_",
+    ): (
         "test_4_bad_config.py",
         "test_4_clean.py",
         "test_4_faults.py",
@@ -50,7 +62,12 @@ AFFECTED: dict[tuple[str, ...], tuple[str, ...]] = {
         "test_4_redis_life.py",
     ),
     ("roles/nginx_lb/",): ("test_4_front.py", "test_4_front_ways.py"),
-    ("roles/firewall/", "plugins/module_utils/firewall/", "playbooks/firewall"): (
+    (
+        "roles/firewall/",
+        "plugins/module_utils/firewall/",
+        "playbooks/firewall",
+        "playbooks/internal/firewall",
+    ): (
         "test_4_firewall.py",
         "test_4_firewall_beside.py",
     ),
@@ -60,8 +77,19 @@ AFFECTED: dict[tuple[str, ...], tuple[str, ...]] = {
     ),
     ("roles/health/", "plugins/plugin_utils/health/", "playbooks/health"): ("test_4_health.py",),
     ("roles/logs/", "playbooks/logs"): ("test_4_logs.py",),
-    ("roles/certificates/", "playbooks/rotate_certificates"): ("test_6_certificates.py",),
-    ("playbooks/rotate_secrets", "plugins/action/", "plugins/plugin_utils/secret"): (
+    (
+        "roles/certificates/",
+        "playbooks/rotate_certificates",
+        "playbooks/internal/rotate_certificates",
+        "playbooks/internal/certificate_",
+        "playbooks/internal/etcd_",
+    ): ("test_6_certificates.py",),
+    (
+        "playbooks/rotate_secrets",
+        "playbooks/internal/rotate_secrets",
+        "plugins/action/",
+        "plugins/plugin_utils/secret",
+    ): (
         "test_4_passwords.py",
         "test_6_rotation.py",
     ),
@@ -70,6 +98,12 @@ AFFECTED: dict[tuple[str, ...], tuple[str, ...]] = {
         "test_4_dead_hosts.py",
         "test_4_time.py",
         "test_5_rough.py",
+    ),
+    ("playbooks/internal/check_", "playbooks/internal/report_", "playbooks/internal/update_"): (
+        "test_4_dead_hosts.py",
+    ),
+    ("playbooks/internal/install_", "playbooks/internal/start", "playbooks/internal/tasks/"): (
+        "test_4_bad_config.py",
     ),
     ("docs/", "README.md", "inventories/"): ("test_4_controller.py", "test_4_pages.py"),
 }
