@@ -4,7 +4,7 @@ SUITE ?= converge
 ROUNDS ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test lint unit integration lab bench faults lock options
+.PHONY: help demo demo-down test test-all lint unit integration lab bench faults lock options
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -17,9 +17,13 @@ demo-down: ## End the demo's lab and leave nothing behind [TOPOLOGY=...]
 	@tests/tools/bootstrap lab
 	@tests/tools/demo down $(TOPOLOGY)
 
-test: ## Everything CI runs: lint, unit, integration, both topologies in the lab [LONG=1: also what takes minutes]
+test: ## What CI runs: lint, unit, integration, both topologies in the lab [SINCE=COMMIT: also what its changes call for]
 	@tests/tools/bootstrap lab
 	@.venv/bin/python tests/tools/run_tests.py
+
+test-all: ## Every test, in parts of at most 45 minutes; writes docs/test-report.md [PART="ten hosts: faults"]
+	@tests/tools/bootstrap lab
+	@.venv/bin/python tests/tools/run_tests.py $(if $(PART),"part:$(PART)",all)
 
 lint: ## Linters alone
 	@tests/tools/bootstrap

@@ -136,6 +136,15 @@ def test_a_good_inventory_passes_and_nothing_is_changed(lab: Lab) -> None:
     assert len(re.findall(r"changed=0 +unreachable=0 +failed=0", run.stdout)) == 9
 
 
+@pytest.mark.parametrize("given", ["ansible_become=true", "ansible_connection=ssh"])
+def test_an_extra_variable_never_makes_the_controller_use_sudo_or_ssh(lab: Lab, given: str) -> None:
+    lab.write()
+    run = lab.play("-e", given)
+    assert run.returncode == 2, run.stdout
+    assert f"{given.partition('=')[0]}" in run.stdout and "is given with -e" in run.stdout
+    assert "Probe the host" not in run.stdout
+
+
 def test_check_mode_and_limit(lab: Lab) -> None:
     lab.write()
     run = lab.play("--check", "--limit", "worker1,redis2")

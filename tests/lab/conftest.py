@@ -31,6 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption("--also", action="append", default=[], help="one more inventory, such as of added hosts")
     parser.addoption("--long", action="store_true", help="also what the gate has no time for")
+    parser.addoption("--long-of", action="append", default=[], help="the same, of this file of tests alone")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -40,7 +41,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if marker and topology not in marker.args:
             item.add_marker(pytest.mark.skip(reason=f"needs the topology {' or '.join(marker.args)}"))
         # Here, so that nothing is prepared for what is not run.
-        elif "long" in getattr(item, "fixturenames", ()) and not config.getoption("--long"):
+        elif (
+            "long" in getattr(item, "fixturenames", ())
+            and not config.getoption("--long")
+            and item.path.name not in config.getoption("--long-of")
+        ):
             item.add_marker(pytest.mark.skip(reason="takes minutes: --long"))
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lab import ROOT, Lab
+from lab import ROOT, Lab, wait_until
 from playwright.sync_api import Browser, Page, expect
 
 SECONDS = 1000
@@ -53,7 +53,8 @@ def test_unpause_trigger_and_watch_the_grid(page: Page, lab: Lab, tmp_path: Path
     pause = page.get_by_test_id("toggle-pause").first
     pause.click()
     expect(pause.locator("input")).to_be_checked(timeout=PATIENCE)
-    assert not lab.airflow.get("dags/hello_world2")["is_paused"]
+    # The switch moves before the server has answered.
+    wait_until("the DAG runs", lambda: not lab.airflow.get("dags/hello_world2")["is_paused"], timeout=30)
     page.get_by_test_id("trigger-dag-button").click()
     page.get_by_test_id("trigger-dag-submit").click()
     # It leads to the run, whose states are drawn anew until it has ended.

@@ -1,12 +1,15 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs the stages named (all, if none is) and closes with `N passed, N failed, N skipped`.
+"""Runs the stages named (those of the gate, if none is) and closes with `N passed, N failed, N skipped`.
 
 Stages: lint, unit, integration, labs (both topologies side by side); by name also single_node, multi_node and
-rough. A machine that cannot run containers leaves the topologies out and says so: with
-AIRFLOWOPS_REQUIRE_LAB=1 a failure, as is a test that is left out for a reason that is not listed here.
-With LONG=1 the topologies are tested with what takes minutes, too.
+rough. `all` runs every part of PARTS with the tests that take minutes, `part:NAME` one of them, and each
+writes its result into docs/test-report.md.
+
+LONG=1 adds the tests that take minutes; SINCE=COMMIT those of them which the changed paths call for. A
+machine that cannot run containers skips the topologies and says so: with AIRFLOWOPS_REQUIRE_LAB=1 that is a
+failure, as is a test that is skipped for a reason that is not listed here.
 """
 
 from __future__ import annotations
@@ -21,6 +24,9 @@ import xml.etree.ElementTree as ET
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from affected_tests import called_for, changed_paths
+from result_page import write_row
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -43,9 +49,43 @@ LINTERS = {
     ],
 }
 TOPOLOGIES = ("single_node", "multi_node")
+# Each begins with a bare lab and ends with its removal.
+WHOLE = ("test_1_lifecycle.py", "test_7_end.py")
 # A topology that the gate has no time for, with the tests that are about its machines.
-LATER = {"rough": ("test_1_lifecycle.py", "test_2_verify.py", "test_5_rough.py", "test_7_end.py")}
+LATER = {"rough": ("test_2_verify.py", "test_5_rough.py")}
 
+
+@dataclass(frozen=True)
+class Part:
+    """What `make test-all` runs in one go: at most 45 minutes on two cores."""
+
+    stages: tuple[str, ...] = ()
+    topology: str = ""
+    # Beginnings of names in tests/lab; none: what LATER has, or all.
+    tests: tuple[str, ...] = ()
+    suite: str = "bookworm"
+
+
+PARTS = {
+    "code": Part(stages=("lint", "unit", "integration")),
+    "single node: services": Part(
+        topology="single_node",
+        tests=("test_2", "test_3", "test_4_a", "test_4_b", "test_4_c", "test_4_h", "test_4_l", "test_4_o"),
+    ),
+    "single node: environment": Part(
+        topology="single_node", tests=("test_4_f", "test_4_p", "test_4_q", "test_4_r", "test_4_s", "test_4_t")
+    ),
+    "single node: versions": Part(topology="single_node", tests=("test_4_v", "test_4_w", "test_5", "test_6")),
+    "ten hosts: faults": Part(
+        topology="multi_node",
+        tests=("test_2", "test_3", "test_4_d", "test_4_f", "test_4_redis", "test_4_scale"),
+    ),
+    "ten hosts: day 2": Part(
+        topology="multi_node", tests=("test_4_a", "test_4_b", "test_4_v", "test_4_w", "test_5", "test_6")
+    ),
+    "rough machines, Debian 12": Part(topology="rough"),
+    "rough machines, Debian 13": Part(topology="rough", suite="trixie"),
+}
 
 # Why a test may be left out in the gate. A reason that is not listed here is a failure there.
 EXPECTED_SKIPS = re.compile(
@@ -61,6 +101,12 @@ class Tally:
     failed: int = 0
     skipped: int = 0
     notes: list[str] = field(default_factory=list)
+
+    def add(self, other: Tally) -> None:
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
+        self.notes += other.notes
 
 
 def run(command: list[str], capture: bool = False) -> subprocess.CompletedProcess[str]:
@@ -127,12 +173,23 @@ def lab_obstacle() -> str | None:
     return None if done.returncode == 0 else f"podman does not work here: {done.stderr.strip()[-300:]}"
 
 
-def lab(tally: Tally, topology: str, capture: bool = False) -> str:
+def long_options() -> list[str]:
+    """Options of pytest for the tests that take minutes."""
+    if os.environ.get("LONG") == "1":
+        return ["--long"]
+    since = os.environ.get("SINCE")
+    return [f"--long-of={name}" for name in called_for(changed_paths(since))] if since else []
+
+
+def lab(tally: Tally, topology: str, capture: bool = False, tests: tuple[str, ...] = ()) -> str:
     obstacle = lab_obstacle()
     if obstacle is None:
-        long = ["--long"] if os.environ.get("LONG") == "1" else []
-        tests = [f"tests/lab/{name}" for name in LATER[topology]] if topology in LATER else ["tests/lab"]
-        return pytest(tally, *tests, f"--topology={topology}", "--durations=20", *long, capture=capture)
+        tests = tests or LATER.get(topology, ())
+        names = sorted(path.name for path in (ROOT / "tests/lab").glob("test_*.py"))
+        chosen = [f"tests/lab/{name}" for name in names if not tests or name.startswith((*tests, *WHOLE))]
+        return pytest(
+            tally, *chosen, f"--topology={topology}", "--durations=20", *long_options(), capture=capture
+        )
     if os.environ.get("AIRFLOWOPS_REQUIRE_LAB") == "1":
         tally.failed += 1
         tally.notes.append(f"FAILED: {topology} could not be tested: {obstacle}")
@@ -160,27 +217,45 @@ def side_by_side(tally: Tally) -> None:
         job = pool.submit(later)
         lab(tally, first)
         print(f"\n==== {second}, at the same time\n{job.result()}", flush=True)
-    tally.passed += theirs.passed
-    tally.failed += theirs.failed
-    tally.skipped += theirs.skipped
-    tally.notes += theirs.notes
+    tally.add(theirs)
+
+
+def run_stage(tally: Tally, stage: str) -> None:
+    if stage == "lint":
+        lint(tally)
+    elif stage == "labs":
+        side_by_side(tally)
+    elif stage in (*TOPOLOGIES, *LATER):
+        lab(tally, stage)
+    elif stage.startswith("part:"):
+        run_part(tally, stage.removeprefix("part:"))
+    else:
+        in_parallel = ["--numprocesses=auto", "--dist=loadfile"]
+        pytest(tally, f"tests/{stage}", "--durations=10", *in_parallel)
+
+
+def run_part(tally: Tally, name: str) -> None:
+    """Runs a part with all its tests and writes its line of the report."""
+    part, own, start = PARTS[name], Tally(), time.monotonic()
+    os.environ |= {"LONG": "1", "LAB_SUITE": part.suite}
+    for stage in part.stages:
+        run_stage(own, stage)
+    if part.topology:
+        lab(own, part.topology, tests=part.tests)
+    hosts = {"": "none", "bookworm": "Debian 12", "trixie": "Debian 13"}[part.suite if part.topology else ""]
+    counts = (own.passed, own.failed, own.skipped)
+    write_row(name, list(PARTS), counts, time.monotonic() - start, hosts)
+    tally.add(own)
 
 
 def main(stages: list[str]) -> int:
     tally = Tally()
-    stages = stages or ["lint", "unit", "integration", "labs"]
-    for stage in stages:
+    if stages == ["all"]:
+        stages = [f"part:{name}" for name in PARTS]
+    for stage in stages or ["lint", "unit", "integration", "labs"]:
         print(f"\n==== {stage}", flush=True)
         start = time.monotonic()
-        if stage == "lint":
-            lint(tally)
-        elif stage == "labs":
-            side_by_side(tally)
-        elif stage in (*TOPOLOGIES, *LATER):
-            lab(tally, stage)
-        else:
-            in_parallel = ["--numprocesses=auto", "--dist=loadfile"]
-            pytest(tally, f"tests/{stage}", "--durations=10", *in_parallel)
+        run_stage(tally, stage)
         print(f"==== {stage}: {time.monotonic() - start:.0f} s", flush=True)
     print()
     for note in tally.notes:
