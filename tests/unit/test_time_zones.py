@@ -39,7 +39,7 @@ def test_moments_are_judged_alike_in_every_zone(zone: str, tmp_path: Path) -> No
     now = int(time.time())
     moment = datetime.datetime.fromtimestamp(now - 20, datetime.timezone.utc).isoformat(sep=" ")
     later = datetime.datetime.fromtimestamp(now + 3600, datetime.timezone.utc).isoformat(sep=" ")
-    note = task("verify.yml", "Note that the backup is good")["ansible.builtin.copy"]["content"]
+    note = task("verify_note.yml", "Note which backup is good")["ansible.builtin.copy"]["content"]
     certificates = yaml.safe_load((ROOT / "roles/certificates/vars/main.yml").read_text(encoding="utf-8"))
     refuse = task("restore_check.yml", "Refuse a moment that cannot be restored")
     age = task("backup_age.yml", "Refuse to go on without a backup")
