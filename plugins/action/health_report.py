@@ -12,7 +12,7 @@ from typing import Any, Collection, Mapping
 
 from ansible.errors import AnsibleFilterError
 from ansible.plugins.action import ActionBase
-from ansible_collections.airflowops.cluster.plugins.filter.topology import ip_address
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.addresses import ip_address
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.evaluate import judge
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.html_report import page
 
