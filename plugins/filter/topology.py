@@ -32,7 +32,7 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.quoting import 
     url_quote,
 )
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.secrets_backends import backend_secrets
-from ansible_collections.airflowops.cluster.plugins.plugin_utils.shared_inputs import value_of_others
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.shared_inputs import values_of_others
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.unit_environment import (
     early_environment,
     late_environment,
@@ -136,7 +136,7 @@ class FilterModule:
                 redis_monitor_password,
                 systemd_quote,
                 unit_list,
-                value_of_others,
+                values_of_others,
                 environment_file,
                 url_quote,
                 jwks,

@@ -29,6 +29,10 @@ options:
     description: Path of the file, with keys of the item in braces.
     type: str
     required: true
+  folders:
+    description: Whether the folder of each file stands before it.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -48,6 +52,7 @@ _raw:
   elements: dict
 """
 
+from pathlib import PurePosixPath
 from typing import Any
 
 from ansible.plugins.loader import lookup_loader
@@ -55,14 +60,15 @@ from ansible.plugins.lookup import LookupBase
 
 
 class LookupModule(LookupBase):
-    def run(self, terms: list[str], variables: Any = None, **kwargs: Any) -> list[dict[str, str]]:
+    def run(self, terms: list[str], variables: Any = None, **kwargs: Any) -> list[dict[str, Any]]:
         self.set_options(var_options=variables, direct=kwargs)
         template = lookup_loader.get("ansible.builtin.template", loader=self._loader, templar=self._templar)
         name, path = self.get_option("variable"), self.get_option("path")
-        return [
-            {
-                "path": path.format(**item),
-                "content": template.run(terms, variables, template_vars={name: item})[0],
-            }
-            for item in self.get_option("items")
-        ]
+        files: list[dict[str, Any]] = []
+        for item in self.get_option("items"):
+            file = path.format(**item)
+            if self.get_option("folders"):
+                files.append({"path": str(PurePosixPath(file).parent), "directory": True})
+            content = template.run(terms, variables, template_vars={name: item})[0]
+            files.append({"path": file, "content": content})
+        return files

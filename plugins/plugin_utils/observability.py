@@ -207,7 +207,9 @@ def alert_rules(
 # --- What is wrong with inputs
 
 
-def input_problems(values: Mapping[str, Any], alerts: Sequence[str]) -> list[str]:
+def input_problems(
+    values: Mapping[str, Any], alerts: Sequence[str], amtool: Mapping[str, Any] | None = None
+) -> list[str]:
     """What is wrong with the inputs of the role, each as `what: how to mend it`. Nothing of a secret."""
     problems = [
         f"observability_allow names {entry}, which is no address or network: write it as in 10.0.0.0/24"
@@ -231,7 +233,19 @@ def input_problems(values: Mapping[str, Any], alerts: Sequence[str]) -> list[str
     ]
     problems += web_problems(values)
     problems += alertmanager_problems(values.get("observability_alertmanager_config"))
-    return problems
+    return problems + amtool_problems(amtool or {})
+
+
+def amtool_problems(result: Mapping[str, Any]) -> list[str]:
+    """What amtool refuses, without the values that it prints in back quotes."""
+    if result.get("rc", 0) != 1:
+        return []
+    said = re.sub(r"`[^`]*`", "...", re.sub(r"(?s)^.*FAILED: ", "", str(result["stdout"])))
+    said = re.sub(r"\s+", " ", said).strip()
+    return [
+        f"amtool refuses observability_alertmanager_config ({said}): correct it, as Alertmanager would not "
+        "start"
+    ]
 
 
 def listed(value: Any) -> list[Any]:

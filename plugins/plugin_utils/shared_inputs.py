@@ -20,6 +20,11 @@ def shared_defaults() -> dict[str, Any]:
     return yaml.safe_load(DEFAULTS.read_text(encoding="utf-8"))
 
 
+def values_of_others(values: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """`value_of_others` for each of some inputs."""
+    return {name: value_of_others(value, name, own) for name, value in values.items()}
+
+
 def value_of_others(value: Any, name: str, own: Mapping[str, Any]) -> Any:
     """What counts for hosts that have no value of their own for an input.
 

@@ -163,13 +163,10 @@ FIRST = re.compile(
     r"(?:groups\[[^\]]*\][^|}]*|_hosts\b[^|}]*)(?:\|\s*(?!length)[^|}]*)*\|\s*first|(?:_hosts|_group\w*\])\[(?:0|:1)\]|hostvars\[[^\]]*\[0\]"
 )
 # What is the same whoever lives, and why.
-KEEPER = "which host keeps the backups is a matter of configuration"
 FIRST_ALLOWED = {
-    "roles/observability/vars/main/main.yml": KEEPER,
-    "roles/health/vars/main/main.yml": KEEPER,
-    "roles/postgres_metastore/vars/main/backup.yml": KEEPER,
+    "roles/health/tasks/look.yml": "who asks the workers where there is no master",
     "roles/airflow_common/defaults/main.yml": "the address that users type stays the same",
-    "roles/topology/vars/main.yml": "the first three or five hosts run etcd",
+    "roles/topology/vars/main.yml": "the first hosts run etcd; who keeps backups is configuration",
     "roles/postgres_metastore/vars/main/patroni.yml": "who begins where no host has data",
     "roles/airflow_common/tasks/release_get.yml": "__airflow_release_hosts are hosts of the run",
     "roles/airflow_common/vars/main/main.yml": "__airflow_release_hosts are hosts of the run",

@@ -165,14 +165,15 @@ def test_ours_is_known_by_what_the_roles_write(host: Path, service: str) -> None
     own = foreign.SERVICES[service]
     templates = {
         "nginx": "nginx_lb/templates/nginx/upstreams.conf.j2",
-        "prometheus": "observability/vars/main/servers.yml",
+        "prometheus": "observability/vars/main/main.yml",
     }
     if service in templates:
         written = (ROLES / templates[service]).read_text()
         assert any(word in written for word in own.our_words)
     else:
         (path,) = own.our_files
-        variables = "".join(file.read_text() for file in ROLES.glob("*/vars/**/*.yml"))
+        files = [*ROLES.glob("*/vars/**/*.yml"), *ROLES.glob("*/tasks/*.yml")]
+        variables = "".join(file.read_text() for file in files)
         assert f"/{path}" in variables
         write(host, own.config, "anything")
         write(host, path)
@@ -285,7 +286,7 @@ def test_the_installed_version_of_postgresql(status: str, version: str) -> None:
         ("topology/vars/main.yml", "__topology_metastore_tls_directory: /etc/airflowops/metastore\n"),
         ("postgres_metastore/vars/main/main.yml", "/main/conf.d/airflow.conf\n"),
         (
-            "postgres_metastore/vars/main/patroni.yml",
+            "postgres_metastore/tasks/files.yml",
             "/etc/systemd/system/patroni.service.d/airflowops.conf\n",
         ),
         ("airflow_common/vars/main/main.yml", f"__airflow_home: {HOME}\n"),

@@ -67,20 +67,25 @@ def test_a_host_counts_for_a_queue_once_for_each_worker() -> None:
 
 def test_what_one_host_was_given_says_nothing_of_the_others() -> None:
     ports = [7000, 7001]
-    assert topology.value_of_others([7000, 7001, 7002], "redis_cluster_ports", HOSTVARS["a"]) == ports
-    assert topology.value_of_others(HOSTVARS["b"]["airflow_workers"], "airflow_workers", HOSTVARS["b"]) == [
-        {"name": "default", "queues": ["default"], "concurrency": 8}
-    ]
+    given = {"redis_cluster_ports": [7000, 7001, 7002]}
+    assert topology.values_of_others(given, HOSTVARS["a"]) == {"redis_cluster_ports": ports}
+    given = {"airflow_workers": HOSTVARS["b"]["airflow_workers"]}
+    assert topology.values_of_others(given, HOSTVARS["b"]) == {
+        "airflow_workers": [{"name": "default", "queues": ["default"], "concurrency": 8}]
+    }
 
 
 def test_what_no_host_was_given_is_of_the_play_and_counts_for_all() -> None:
-    assert topology.value_of_others([7100], "redis_cluster_ports", HOSTVARS["b"]) == [7100]
+    given = {"redis_cluster_ports": [7100]}
+    assert topology.values_of_others(given, HOSTVARS["b"]) == given
 
 
 def test_all_values_of_others_have_a_default_that_needs_no_host() -> None:
     """Ports and workers in the role's defaults; a template among them would be handed on as it stands."""
     variables = yaml.safe_load((FILTERS.parents[1] / "roles/topology/vars/main.yml").read_text())
-    for name in variables["__topology_of_others"]:
+    names = re.findall(r"'(\w+)': \1", variables["__topology_of_others"])
+    assert len(names) == 10
+    for name in names:
         assert "{{" not in json.dumps(shared_defaults()[name]), name
 
 

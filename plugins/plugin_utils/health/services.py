@@ -7,24 +7,44 @@ from __future__ import annotations
 
 from typing import Any, Collection, Mapping
 
-# Of a master: {part: (unit, the kind of its heartbeat, what answers)}
-MASTER_PARTS = {
-    "api-server": ("airflow-api-server.service", "", "api"),
-    "execution-api": ("airflow-execution-api.service", "", "execution"),
-    "scheduler": ("airflow-scheduler.service", "SchedulerJob", "scheduler"),
-    "dag-processor": ("airflow-dag-processor.service", "DagProcessorJob", ""),
-    "triggerer": ("airflow-triggerer.service", "TriggererJob", ""),
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.roles import units
+
+# Of a master: {service: (the kind of its heartbeat, what answers)}
+HEARTBEATS = {
+    "api-server": ("", "api"),
+    "execution-api": ("", "execution"),
+    "scheduler": ("SchedulerJob", "scheduler"),
+    "dag-processor": ("DagProcessorJob", ""),
+    "triggerer": ("TriggererJob", ""),
 }
+# {service: (unit, the kind of its heartbeat, what answers)}
+MASTER_PARTS = {name: (units.master_unit(name), *HEARTBEATS[name]) for name in units.MASTER_SERVICES}
+
+
+def part_urls(settings: Mapping[str, Any]) -> dict[str, str]:
+    base = settings["base_path"]
+    paths = {
+        "api": f"{base}/api/v2/monitor/health",
+        "execution": f"{base}/execution/health",
+        "scheduler": "/health",
+        "task_logs": "/",
+        # Who has no secrets still sees whether it serves. Of what asks for a login, this costs Flower the
+        # least.
+        "flower": "/flower/api/task/types" if settings["flower_login"] else "/flower/healthcheck",
+        "front": f"{base}/api/v2/version",
+    }
+    return {name: f"http://127.0.0.1:{port}{paths[name]}" for name, port in settings["ports"].items()}
 
 
 def host_parts(roles: Collection[str], settings: Mapping[str, Any]) -> list[dict[str, Any]]:
     """[{component, name, unit, url}], url empty where nothing answers by HTTP.
 
     roles: what the host plays, as the role topology works it out.
-    settings: redis_ports, workers, many_metastores, backups (off, member or keeper), clean, secrets_unit, and
-        `urls` by names: api, execution, scheduler, task_logs, flower, front.
+    settings: redis_ports, workers, many_metastores, backups (off, member or keeper), base_path, flower_login
+        (whether there is a password for it), and `ports` by names: api, execution, scheduler, task_logs,
+        flower, front.
     """
-    urls = settings["urls"]
+    urls = part_urls(settings)
     parts: list[dict[str, Any]] = []
 
     def add(component: str, name: str, unit: str, url: str = "") -> None:
@@ -32,7 +52,7 @@ def host_parts(roles: Collection[str], settings: Mapping[str, Any]) -> list[dict
 
     if "redis_cluster" in roles:
         for port in settings["redis_ports"]:
-            add("redis", f"redis {port}", f"redis-cluster@{port}.service")
+            add("redis", f"redis {port}", units.redis_unit(port))
     if "etcd" in roles:
         add("metastore", "etcd", "etcd.service")
     if "postgres_metastore" in roles:
@@ -45,8 +65,8 @@ def host_parts(roles: Collection[str], settings: Mapping[str, Any]) -> list[dict
         if settings["backups"] != "off" and many:
             add("backups", "pgbackrest", "pgbackrest.service")
         if settings["backups"] == "keeper":
-            for kind in ("full", "incr"):
-                add("backups", f"{kind} backup timer", f"metastore-backup-{kind}.timer")
+            for kind, timer in units.BACKUP_TIMERS.items():
+                add("backups", f"{kind} backup timer", timer)
     if "service_endpoints" in roles:
         add("endpoints", "haproxy", "haproxy.service")
     if "airflow_master" in roles:
@@ -55,10 +75,10 @@ def host_parts(roles: Collection[str], settings: Mapping[str, Any]) -> list[dict
         add("airflow", "clean timer", "airflow-clean.timer")
     if "airflow_worker" in roles:
         for worker in settings["workers"]:
-            add("workers", f"worker {worker['name']}", f"airflow-worker@{worker['name']}.service")
-        add("workers", "task logs", "airflow-task-logs.service", urls["task_logs"])
+            add("workers", f"worker {worker['name']}", units.worker_unit(worker["name"]))
+        add("workers", "task logs", units.LOG_SERVER, urls["task_logs"])
     if "flower" in roles:
-        add("flower", "flower", "flower.service", urls["flower"])
+        add("flower", "flower", units.FLOWER, urls["flower"])
     if "nginx_lb" in roles:
         add("front", "nginx", "nginx.service", urls["front"])
     return parts

@@ -17,6 +17,7 @@ from typing import Any, Collection, Mapping
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.dag_bundles import bundle_secrets
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.object_store import remote_log_secrets
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.quoting import python_settings, url_quote
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.roles.postgres_metastore import second_role
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.secrets_backends import (
     CREDENTIALS as BACKEND_CREDENTIALS,
 )
@@ -46,8 +47,6 @@ OPTIONAL = (ENVIRONMENT, PACKAGES, SENTINEL, *BACKEND_CREDENTIALS)
 # What the run's own servers accept from their restart on.
 LOGINS = {"metastore": DATABASE, "results": (RESULTS,), "broker": (BROKER,)}
 
-# PostgreSQL knows one password of a role: while it is rotated, this ends the name of a second one.
-SECOND_ROLE = "_next"
 ANY_DRIVER = re.compile(r"^postgres(ql)?([+]\w+)?://")
 
 
@@ -65,7 +64,8 @@ def metastore_url(
     uses the old one any more. The server's certificate is checked against the CA; its name cannot be:
     HAProxy on loopback leads to it.
     """
-    login = f"{user}{SECOND_ROLE if 'previous' in (rotation or {}) else ''}:{url_quote(str(password))}"
+    role = second_role(user) if "previous" in (rotation or {}) else user
+    login = f"{role}:{url_quote(str(password))}"
     return f"postgresql://{login}@{server}/{database}?sslmode=verify-ca&sslrootcert={ca_file}"
 
 

@@ -22,6 +22,7 @@ Of a service:
 
 from __future__ import annotations
 
+import re
 from typing import Any, Callable, Mapping
 
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.addresses import ip_address
@@ -222,6 +223,16 @@ ROLES: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], list[Service]]
     "airflow_worker": worker_services,
     "flower": flower_services,
 }
+
+
+def worker_names(units: Mapping[str, list[str]]) -> list[str]:
+    """[WORKER@HOST] by the lines in which systemctl names the units of each host."""
+    return [
+        f"{name}@{host}"
+        for host, lines in units.items()
+        for line in lines
+        for name in re.findall(r"airflow-worker@(.+?)[.]service", line)[:1]
+    ]
 
 
 def service_units(
