@@ -27,6 +27,7 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.object_store im
     remote_log_secrets,
 )
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.auth import AUTH_TYPES
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.runtime_package import runtime_files
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.secrets_backends import backend_secrets
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.shared_inputs import value_of_others
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.unit_environment import (
@@ -237,6 +238,7 @@ class FilterModule:
                 remote_log_options,
                 remote_log_secrets,
                 backend_secrets,
+                runtime_files,
                 early_environment,
                 late_environment,
                 unit_environment,
