@@ -50,6 +50,7 @@ FREE = 'node_filesystem_avail_bytes{instance="w1",mountpoint="/",fstype="ext4"}'
 SIZE = 'node_filesystem_size_bytes{instance="w1",mountpoint="/",fstype="ext4"}'
 FAILED = 'node_systemd_unit_state{instance="h1",name="%s",state="failed"}'
 CLOCK = 'node_time_seconds{instance="w1"}'
+PATCH = 'airflowops_patch_not_on{instance="m1",name="flower.service",patch="x",state="%s"}'
 REPLICA = 'airflowops_metastore_is_replica{instance="%s"}'
 ETCD = 'etcd_server_has_leader{instance="%s",job="etcd"}'
 UP = 'up{instance="%s",job="%s"}'
@@ -95,6 +96,7 @@ CASES: dict[str, tuple[dict[str, str], ...]] = {
         {'airflowops_certificate_end_timestamp_seconds{instance="h1",path="/c"}': f"{20 * DAY}x600"},
         {'airflowops_certificate_end_timestamp_seconds{instance="h1",path="/c"}': f"{60 * DAY}x600"},
     ),
+    "PatchSkipped": ({PATCH % "skipped": "1x600"}, {PATCH % "off": "1x600"}),
     "CollectorBlind": (
         {'airflowops_look_failed{instance="h1",part="backup"}': "1x600"},
         {'airflowops_look_timestamp_seconds{instance="h1",look="host"}': STANDS},
@@ -620,6 +622,20 @@ def test_backups_of_each_kind_and_the_newest_of_all() -> None:
     assert ends == {"full": 1, "incr": 2, "any": 2}
     for none in ([{"status": {"code": 2}, "backup": []}], []):
         assert collector().backups(none) == [("airflowops_backup_repository_ok", {}, 0.0)]
+
+
+def test_patches_that_a_service_runs_without_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "airflow-worker@q1").mkdir()
+    states = {"a": "on", "b": "off", "c": "skipped", "d": "absent"}
+    (tmp_path / "airflow-worker@q1/patches.json").write_text(
+        json.dumps({name: {"state": state, "reason": ""} for name, state in states.items()})
+    )
+    found = [labels for _, labels, _ in collector().patches(str(tmp_path))]
+    assert found == [
+        {"name": "airflow-worker@q1.service", "patch": "b", "state": "off"},
+        {"name": "airflow-worker@q1.service", "patch": "c", "state": "skipped"},
+    ]
+    assert collector().patches(str(tmp_path / "none")) == []
 
 
 def test_what_it_writes_is_what_prometheus_reads() -> None:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
 from ansible.module_utils.urls import open_url
+from ansible_collections.airflowops.cluster.plugins.module_utils.airflow.patches import patches_not_on
 from ansible_collections.airflowops.cluster.plugins.module_utils.etcd.members import EtcdError, Gateway
 from ansible_collections.airflowops.cluster.plugins.module_utils.host.probe import (
     memory_limit,
@@ -534,8 +535,13 @@ def look(request: Mapping[str, Any], timeout: float) -> dict[str, Any]:
         "etcd": lambda: etcd(request["etcd"], timeout),
         "backups": lambda: backups(request["backups"], timeout),
         "airflow_installed": lambda: airflow_installed(request["airflow_link"]),
+        "airflow_patches": patches_not_on,
     }
-    needs = {"haproxy": "haproxy_socket", "airflow_installed": "airflow_link"}
+    needs = {
+        "haproxy": "haproxy_socket",
+        "airflow_installed": "airflow_link",
+        "airflow_patches": "airflow_link",
+    }
     wanted.update((name, call) for name, call in optional.items() if request.get(needs.get(name, name)))
     with ThreadPoolExecutor(len(wanted)) as pool:
         futures = {name: pool.submit(guarded, call) for name, call in wanted.items()}

@@ -447,3 +447,26 @@ def judge_dags(scene: Scene) -> None:
         )
     elif age:
         scene.report.note("dags", f"read at most {span(age)} ago")
+
+
+def judge_patches(scene: Scene) -> None:
+    """Patches of the runtime package: one finding for each that does not fit, not for each service."""
+    off: set[str] = set()
+    skipped: dict[tuple[str, str], list[str]] = {}
+    for host in scene.expected["hosts"]:
+        for unit, patches in scene.table(host, "airflow_patches").items():
+            for name, result in patches.items() if isinstance(patches, dict) else ():
+                if result["state"] == "off":
+                    off.add(name)
+                else:
+                    skipped.setdefault((name, result["reason"]), []).append(f"{unit} on {host}")
+    if off:
+        scene.report.note("airflow", f"patches switched off: {', '.join(sorted(off))}")
+    for (name, reason), places in sorted(skipped.items()):
+        scene.report.warn(
+            "airflow",
+            f"the patch {name} is skipped, as it does not fit what is installed",
+            f"{reason} ({', '.join(places[:MOST_NAMED])})",
+            "docs/runtime.md says what is missed without it: use the tested versions in airflow_lock_file, "
+            "or a collection that knows these",
+        )

@@ -64,6 +64,7 @@ def judge(
     health_airflow.judge_masters(scene)
     health_airflow.judge_workers(scene)
     health_airflow.judge_dags(scene)
+    health_airflow.judge_patches(scene)
     health_endpoints.judge_flower(scene)
     health_endpoints.judge_front(scene)
     other_units(scene)
