@@ -4,7 +4,7 @@ SUITE ?= converge
 ROUNDS ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test lint unit integration lab bench faults lock options
+.PHONY: help demo demo-down test lint unit integration lab bench faults lock options runtime-next
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -45,6 +45,10 @@ faults: SUITE = redis
 faults: ## Faults under load in the lab; writes docs/reliability.md [SUITE=redis|metastore|airflow|front ROUNDS=10]
 	@tests/tools/bootstrap lab
 	@.venv/bin/python tests/faults/run.py $(SUITE) $(ROUNDS)
+
+runtime-next: ## The patches with the newest Airflow, Celery, kombu and redis-py: a table of what fits; may fail
+	@tests/tools/bootstrap
+	@.venv/bin/python tests/tools/runtime_next.py
 
 options: ## Make the lists of options that preflight compares with again: Airflow and Redis of this machine
 	@tests/tools/bootstrap

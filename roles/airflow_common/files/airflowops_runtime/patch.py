@@ -64,10 +64,10 @@ def load(path: str) -> Any:
     module, _, names = path.partition(":")
     found: Any = importlib.import_module(module)
     for name in names.split(".") if names else ():
-        try:
-            found = getattr(found, name)
-        except AttributeError:
-            raise Mismatch(f"{path} does not exist") from None
+        # What a class has from another one is not what was renamed or moved.
+        if not hasattr(found, name) or (isinstance(found, type) and name not in vars(found)):
+            raise Mismatch(f"{path} does not exist")
+        found = getattr(found, name)
     return found
 
 

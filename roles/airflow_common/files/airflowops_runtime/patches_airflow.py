@@ -58,9 +58,9 @@ AIRFLOW_PATCHES = (
         services="api-server triggerer",
         changes="What ends a task or begins a run notifies the scheduler: PostgreSQL's NOTIFY.",
         why="See scheduler-wake.",
-        install=f"{OURS}.scheduler_wake:notify_with_commits",
+        install=f"{OURS}.scheduler_notify:install",
         packages=AIRFLOW,
-        targets=(Target("sqlalchemy:event.listens_for"), Target("sqlalchemy.engine:Engine")),
+        targets=(Target("sqlalchemy:event.listens_for"),),
     ),
     Patch(
         name="result-connections",

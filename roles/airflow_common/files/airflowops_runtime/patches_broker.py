@@ -98,7 +98,7 @@ BROKER_PATCHES = (
             Target(f"{CHANNEL}.connection_class"),
             Target(f"{CHANNEL}.connection_class_ssl"),
             Target(f"{CHANNEL}._connparams", uses=("connection_class", "connection_class_ssl")),
-            Target("redis.connection:Connection.connect", parameters="self"),
+            Target("redis.connection:AbstractConnection.connect", parameters="self"),
             Target("redis.connection:Connection._connect", uses=("socket_timeout",)),
         ),
     ),

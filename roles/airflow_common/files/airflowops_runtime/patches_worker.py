@@ -25,6 +25,7 @@ WORKER_PATCHES = (
         packages=CELERY,
         targets=(
             Target("celery.worker.control:control_command"),
+            Target("celery.worker.control:Panel.data"),
             Target(f"{QUEUES}.select_add", parameters="self, queue, **kwargs"),
             Target(f"{QUEUES}.deselect", parameters="self, exclude"),
             Target(f"{QUEUES}.consume_from"),

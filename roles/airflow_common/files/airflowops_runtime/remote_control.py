@@ -15,7 +15,7 @@ import threading
 from typing import Any
 
 from celery.utils.log import get_logger
-from celery.worker.control import Panel, control_command
+from celery.worker.control import Panel
 
 from airflowops_runtime.worker_shared import between_forks, cancelled, paused
 
@@ -81,6 +81,8 @@ def end_pause(state: Any, **_: Any) -> dict[str, Any]:
 
 
 def add_pause_commands() -> None:
+    from celery.worker.control import control_command
+
     seconds = {"args": [("seconds", float)], "signature": "<seconds>"}
     control_command(name="airflowops_pause", **seconds)(begin_pause)
     control_command(name="airflowops_resume")(end_pause)

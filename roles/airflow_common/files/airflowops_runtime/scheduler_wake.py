@@ -18,48 +18,14 @@ import select
 import time
 from typing import Any
 
-from sqlalchemy import event
-from sqlalchemy.engine import Connection, Engine
-
 CHANNEL = "airflowops_scheduler"
-# After these a successor, another try or the end of the run may be due; `scheduled`: a trigger has fired.
-WAKING_STATES = frozenset(
-    {"success", "failed", "skipped", "upstream_failed", "up_for_retry", "up_for_reschedule", "scheduled"}
-)
 # Between two tries to be the one that listens.
 RETRY_SECONDS = 10.0
 # Where there was more than one notification, from the end of a look to the next one, in times of the CPU time
 # that it took: what many ending tasks have to tell is looked at together, with a fifth of a core at the most.
 REST = 4
-MARK = "airflowops_wakes"
 
 log = logging.getLogger(__name__)
-
-
-def wakes(statement: str, parameters: Any) -> bool:
-    """True if the statement makes work for the scheduler."""
-    if statement.startswith("UPDATE task_instance SET"):
-        rows = parameters if isinstance(parameters, (list, tuple)) else [parameters]
-        return any(isinstance(row, dict) and row.get("state") in WAKING_STATES for row in rows)
-    return statement.startswith("INSERT INTO dag_run ")
-
-
-def notify_with_commits() -> None:
-    """Lets every connection of this process send a notification with a commit that makes work."""
-
-    @event.listens_for(Engine, "before_cursor_execute")
-    def note(conn: Connection, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        if wakes(statement, parameters):
-            conn.info[MARK] = True
-
-    @event.listens_for(Engine, "commit")
-    def send(conn: Connection) -> None:
-        if conn.info.pop(MARK, None):
-            conn.exec_driver_sql(f"NOTIFY {CHANNEL}")
-
-    @event.listens_for(Engine, "rollback")
-    def forget(conn: Connection) -> None:
-        conn.info.pop(MARK, None)
 
 
 class Sleeper:

@@ -8,9 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from celery.signals import worker_process_init
 from celery.utils.log import get_logger
-from celery.worker.consumer import Consumer
 
 logger = get_logger(__name__)
 
@@ -19,7 +17,7 @@ logger = get_logger(__name__)
 OOM_SCORE_OF_TASKS = 500
 
 
-def max_prefetch_count(consumer: Consumer) -> int:
+def max_prefetch_count(consumer: Any) -> int:
     """How many messages a worker may hold: as at its start, for as many slots as autoscale may make.
 
     Celery's own goes by the slots of the moment. After a broken connection that is all that the worker takes,
@@ -30,6 +28,8 @@ def max_prefetch_count(consumer: Consumer) -> int:
 
 
 def hold_messages_for_all_slots() -> None:
+    from celery.worker.consumer import Consumer
+
     Consumer.max_prefetch_count = property(max_prefetch_count)  # type: ignore[method-assign]
 
 
@@ -42,4 +42,6 @@ def offer_to_end(**_: Any) -> None:
 
 
 def end_tasks_first() -> None:
+    from celery.signals import worker_process_init
+
     worker_process_init.connect(offer_to_end)
