@@ -106,14 +106,9 @@ class Cases:
         return json.loads(next(line for line in self.process.stdout if line.startswith("= "))[2:])
 
 
-def python_of_patches() -> str:
-    """make runtime-next gives another virtualenv than that of the lock file."""
-    return os.environ.get("AIRFLOWOPS_TEST_PYTHON") or str(airflow_python())
-
-
 @pytest.fixture(scope="module")
 def case(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cases]:
-    cases = Cases(tmp_path_factory.mktemp("airflow"), python_of_patches())
+    cases = Cases(tmp_path_factory.mktemp("airflow"), str(airflow_python()))
     yield cases
     cases.process.kill()
     cases.process.wait()
@@ -218,7 +213,7 @@ print(made)
 
 def output(program: str, home: Path) -> str:
     done = subprocess.run(
-        [python_of_patches(), "-c", program],
+        [str(airflow_python()), "-c", program],
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(FILES), "AIRFLOW_HOME": str(home)},
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip

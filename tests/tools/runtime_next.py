@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree
@@ -22,9 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FILES = ROOT / "roles/airflow_common/files"
 VENV = ROOT / ".cache/runtime-next"
 REPORT = VENV / "report.xml"
-# What the lock files ask for, without their versions, and Celery without the upper limit that they give it.
-NEWEST = ["apache-airflow[celery,postgres,git,fab,standard,amazon]", "celery[redis]", "kombu", "redis"]
-# Of a patch that has tests beside those of the registry. With a virtualenv of their own: AIRFLOWOPS_TEST_PYTHON.
+# Those of the registry, and of what the patches do. AIRFLOWOPS_TEST_PYTHON is the virtualenv that they use.
 TESTS = [
     "test_runtime_patches.py",
     "test_celery_broker.py",
@@ -38,15 +37,27 @@ TESTS = [
 ]
 
 
+def wanted() -> list[str]:
+    """What the newest lock file was made from, without versions and limits."""
+    file = max((FILES / "locks").glob("airflow-*-amazon.in"))
+    lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line and line[0] != "#"]
+    return [re.split("[=<>~!]", line)[0].strip() for line in lines]
+
+
 def install() -> Path:
-    """The virtualenv's Python. Every run solves again."""
+    """The virtualenv's Python, with a migrated database for the tests. Every run solves again."""
     uv = Path(sys.executable).with_name("uv")
     python = VENV / "bin/python"
     subprocess.run([uv, "venv", "--quiet", "--clear", "--python", "3.11", VENV], check=True)
     command = [uv, "pip", "install", "--quiet", "--upgrade", "--compile-bytecode", "--python", python]
-    done = subprocess.run([*command, *NEWEST], capture_output=True, text=True, check=False)
+    done = subprocess.run([*command, *wanted()], capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"The newest versions do not go together: {done.stderr.strip()}")
+    home = VENV / "template"
+    environment = {**os.environ, "AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "false"}
+    environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = f"sqlite:///{home}/airflow.db"
+    command = [python, "-m", "airflow", "db", "migrate"]
+    subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
     return python
 
 
