@@ -137,6 +137,7 @@ def patch_of(**more: Any) -> Patch:
         (patch_of(), "skipped"),
         (patch_of(targets=(Target("no_such_module_of_anybody:x"),)), "skipped"),
         (patch_of(targets=(Target("no_such_module_of_anybody:x"),), packages=("no-such-package",)), "absent"),
+        (patch_of(install="os:getpid", program="no-such-program"), "absent"),
     ],
 )
 def test_whatever_is_wrong_with_a_patch_is_no_error_of_the_service(

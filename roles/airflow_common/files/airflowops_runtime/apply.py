@@ -15,6 +15,7 @@ import importlib.metadata
 import json
 import logging
 import os
+import shutil
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from airflowops_runtime.registry import KINDS, PATCHES
 
 SWITCH = "AIRFLOWOPS_PATCHES_OFF"
 STATE_FILE = "patches.json"
+LONGEST_REASON = 300
 
 log = logging.getLogger("airflowops_runtime")
 
@@ -63,6 +65,8 @@ def installed(package: str) -> str:
 def attempt(patch: Patch) -> Result:
     if patch.name in switched_off():
         return Result("off", f"named in {SWITCH}")
+    if patch.program and not shutil.which(patch.program):
+        return Result("absent", f"{patch.program} is not installed")
     try:
         for target in patch.targets:
             check_target(target)
@@ -73,7 +77,7 @@ def attempt(patch: Patch) -> Result:
     except Exception as error:
         if not installed(patch.packages[0]):
             return Result("absent", f"{patch.packages[0]} is not installed")
-        return Result("skipped", f"{type(error).__name__}: {error}")
+        return Result("skipped", " ".join(f"{type(error).__name__}: {error}".split())[:LONGEST_REASON])
     return Result("on")
 
 

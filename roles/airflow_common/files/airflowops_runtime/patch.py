@@ -46,6 +46,7 @@ class Patch:
     install: "module:function" of ours that makes the change, or a class that stands in for upstream's.
     packages: what it was written for, the distribution that it changes first; see tested.json.
     upstream: issues or pull requests, if there are any.
+    program: without which what it changes cannot be used.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Patch:
     packages: tuple[str, ...]
     targets: tuple[Target, ...] = ()
     upstream: tuple[str, ...] = ()
+    program: str = ""
 
 
 def load(path: str) -> Any:

@@ -132,6 +132,7 @@ AIRFLOW_PATCHES = (
         why="The provider removes its copy of the repository when a fetch fails.",
         install=f"{OURS}.git_bundle:GitBundle",
         packages=("apache-airflow-providers-git",),
+        program="git",
         targets=(
             Target(f"{GIT}._fetch_bare_repo", parameters="self", source=("2f6ccf38ef0c1029",)),
             Target(
