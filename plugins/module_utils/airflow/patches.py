@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 # The RuntimeDirectory= of each unit lies in it, and goes when the unit stops.
-DIRECTORY = "/run/airflowops"
+DIRECTORY = "/run/airflow-patches"
 
 
 def patches_not_on(directory: str = DIRECTORY) -> dict[str, dict[str, dict[str, str]]]:

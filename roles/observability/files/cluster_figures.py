@@ -193,7 +193,7 @@ def main(kind: str, config: str, directory: str) -> None:
         figures = look("certificates", certificates, wanted["certificates"])
         figures += look("front", shown, wanted["front"])
         figures += look("airflow", airflow, wanted["airflow"])
-        figures += look("patches", patches, "/run/airflowops")
+        figures += look("patches", patches, "/run/airflow-patches")
     figures.append(("airflowops_look_timestamp_seconds", {"look": kind}, time.time()))
     write(Path(directory) / f"{kind}.prom", text(figures))
 
