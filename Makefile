@@ -4,7 +4,7 @@ SUITE ?= converge
 ROUNDS ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test test-all lint unit integration lab bench faults lock options docs
+.PHONY: help demo demo-down test test-all lint unit integration lab bench faults lock options docs runtime-next
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -53,6 +53,10 @@ faults: ## Faults under load in the lab; writes docs/reliability.md [SUITE=redis
 docs: ## Write the generated pages again: READMEs of the roles, docs/{variables,playbooks,reference}.md
 	@tests/tools/bootstrap
 	@for tool in role_readmes variable_index playbook_map reference_page; do .venv/bin/python tests/tools/$$tool.py; done
+
+runtime-next: ## The patches with the newest Airflow, Celery, kombu and redis-py: a table of what fits; may fail
+	@tests/tools/bootstrap
+	@.venv/bin/python tests/tools/runtime_next.py
 
 options: ## Make the lists of options that preflight compares with again: Airflow and Redis of this machine
 	@tests/tools/bootstrap

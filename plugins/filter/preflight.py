@@ -32,6 +32,7 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.certificate_pro
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight import authority
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight import broker as preflight_broker
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight import checks as preflight
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight import release as preflight_release
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight import secrets as preflight_secrets
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight import (
     variables as names_of_variables,
@@ -210,6 +211,8 @@ def inventory_problems(
         "hosts": described,
     }
     warn_of_versions(cluster)
+    for text in preflight_release.patches_not_on(described):
+        Display().warning(text)
     return preflight.find_problems(cluster)
 
 

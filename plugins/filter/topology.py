@@ -31,6 +31,7 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.quoting import 
     systemd_quote,
     url_quote,
 )
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.runtime_package import runtime_files
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.secrets_backends import backend_secrets
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.shared_inputs import values_of_others
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.unit_environment import (
@@ -148,6 +149,7 @@ class FilterModule:
                 remote_log_options,
                 remote_log_secrets,
                 backend_secrets,
+                runtime_files,
                 early_environment,
                 late_environment,
                 unit_environment,

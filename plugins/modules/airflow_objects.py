@@ -94,7 +94,7 @@ options:
     description: Command that prints the connections and variables in clear text, as the last line, in JSON.
     type: list
     elements: str
-    default: [/usr/local/bin/airflow-run, python, /opt/airflow/airflow_setup.py, export]
+    default: [/usr/local/bin/airflow-run, python, /opt/airflow/current/runtime/airflow_setup.py, export]
 attributes:
   check_mode:
     description: Tells what would be done.
@@ -211,7 +211,7 @@ def main() -> None:
                 "default": [
                     "/usr/local/bin/airflow-run",
                     "python",
-                    "/opt/airflow/airflow_setup.py",
+                    "/opt/airflow/current/runtime/airflow_setup.py",
                     "export",
                 ],
             },

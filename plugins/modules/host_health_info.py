@@ -243,6 +243,11 @@ airflow_installed:
   returned: if O(airflow_link) is given
   type: str
   sample: 3.3.2
+airflow_patches:
+  description: Of each running service of Airflow the patches that are off, or skipped as they do not fit.
+  returned: if O(airflow_link) is given
+  type: dict
+  sample: {airflow-scheduler.service: {scheduler-wake: {state: "off", reason: switched off}}}
 clock_offset:
   description: The host's clock minus the controller's, in seconds.
   returned: success

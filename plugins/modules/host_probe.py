@@ -296,6 +296,11 @@ listening:
       description: The systemd unit of that process, or null where it has none.
       type: str
       sample: redis-cluster@7000.service
+airflow_patches:
+  description: Of each running service of Airflow the patches that are off, or skipped as they do not fit.
+  returned: success
+  type: dict
+  sample: {}
 digests:
   description: Of each of O(digest_paths) the checksum in 64 hexadecimal digits, or null where nothing is.
   returned: success
@@ -368,6 +373,7 @@ systemd:
 import time
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.airflowops.cluster.plugins.module_utils.airflow.patches import patches_not_on
 from ansible_collections.airflowops.cluster.plugins.module_utils.host.checksums import path_digest
 from ansible_collections.airflowops.cluster.plugins.module_utils.host.probe import link_target, probe
 from ansible_collections.airflowops.cluster.plugins.module_utils.host.surroundings import surroundings
@@ -390,6 +396,7 @@ def main() -> None:
         }
     except OSError as error:
         module.fail_json(msg=f"{error.filename} cannot be read: {error.strerror}")
+    result["airflow_patches"] = patches_not_on()
     links = {path: link_target(path) for path in module.params["link_paths"]}
     module.exit_json(
         changed=False, clock_start=start, clock_end=time.time(), digests=digests, links=links, **result

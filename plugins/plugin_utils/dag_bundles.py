@@ -78,7 +78,7 @@ def bundle_config(bundles: Iterable[Mapping[str, Any]], folder: bool) -> list[di
             kwargs.update(git_conn_id=connection_id(bundle), tracking_ref=bundle.get("ref") or "main")
             if bundle.get("subdir"):
                 kwargs["subdir"] = bundle["subdir"]
-            classpath = "airflowops_git.GitBundle"
+            classpath = "airflowops_runtime.dag_bundles.GitBundle"
         elif "s3" in bundle:
             bucket, prefix = object_store.bucket_and_prefix(bundle)
             kwargs.update(aws_conn_id=connection_id(bundle), bucket_name=bucket, prefix=prefix)
@@ -87,7 +87,7 @@ def bundle_config(bundles: Iterable[Mapping[str, Any]], folder: bool) -> list[di
                 kwargs["view_url_template"] = "/".join(
                     [str(bundle["endpoint"]).rstrip("/"), bucket, *([prefix] if prefix else [])]
                 )
-            classpath = "airflowops_s3.S3Bundle"
+            classpath = "airflowops_runtime.dag_bundles.S3Bundle"
         else:
             kwargs.update(bundle.get("kwargs") or {})
             classpath = bundle["classpath"]

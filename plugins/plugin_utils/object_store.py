@@ -104,7 +104,7 @@ def remote_log_options(place: Mapping[str, Any]) -> dict[str, Any]:
         "remote_base_log_folder": "s3://" + "/".join(filter(None, bucket_and_prefix(place))),
         "remote_log_conn_id": LOGS_CONNECTION,
         "delete_local_logs": boolean(place.get("delete_local", False)),
-        "logging_config_class": "airflowops_logs.LOGGING_CONFIG",
+        "logging_config_class": "airflowops_runtime.remote_logs.LOGGING_CONFIG",
     }
 
 

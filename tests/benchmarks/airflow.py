@@ -88,7 +88,7 @@ def variables_of(lab: Lab, side: str) -> dict[str, Any]:
         return {}
     config = stock(lab)
     slots = int(config["celery"].pop("worker_concurrency"))
-    asleep = {"airflow_config": config, "airflow_environment": {"AIRFLOWOPS_SPEED": "0"}}
+    asleep = {"airflow_config": config, "airflow_patches_off": ["speed"]}
     if side == "slots":
         return asleep
     workers = {

@@ -47,7 +47,7 @@ class Flow:
             credential("AIRFLOW__CELERY__BROKER_URL"),
             credential("AIRFLOW__CELERY__RESULT_BACKEND"),
             "--setenv=AIRFLOW_HOME=/var/lib/airflow --setenv=AIRFLOW_CONFIG=/etc/airflow/airflow.cfg",
-            f"--setenv=PYTHONPATH={FOLDER}:/opt/airflow/lib",
+            f"--setenv=PYTHONPATH={FOLDER}:/opt/airflow/current/runtime",
             *(f"--property={text}" for text in properties),
         ]
         self.lab.host(host).run_expect([0], f"systemd-run --collect {' '.join(options)} {command}")

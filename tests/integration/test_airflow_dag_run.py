@@ -112,6 +112,8 @@ def airflow_python():
 
     The lock is for test runs side by side.
     """
+    if given := os.environ.get("AIRFLOWOPS_TEST_PYTHON"):
+        return Path(given)
     venv = ROOT / ".cache" / "airflow-venv"
     venv.parent.mkdir(exist_ok=True)
     wanted = hashlib.sha256(LOCK.read_bytes() + PYTHON.encode()).hexdigest()

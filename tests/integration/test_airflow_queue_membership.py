@@ -35,6 +35,8 @@ pytestmark = pytest.mark.skipif(shutil.which("redis-server") is None, reason="no
 @pytest.fixture(scope="session")
 def celery_python():
     """A virtualenv with Celery, kept between runs. The lock is for test runs side by side."""
+    if given := os.environ.get("AIRFLOWOPS_TEST_PYTHON"):
+        return given
     venv = ROOT / ".cache" / "celery-venv"
     venv.parent.mkdir(exist_ok=True)
     done = venv / ".packages"

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""airflowops_broker against a real Redis: gone between taking a message and noting it, or for too long."""
+"""Patches of kombu against a real Redis: gone between taking a message and noting it, or for too long."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ app.conf.broker_transport_options = {
 app.set_current()
 app.set_default()
 if sys.argv[3] == "ours":
-    import airflowops_broker
+    import airflowops_runtime.celery_config
 """
 
 # Takes one message as a worker does; between the two commands of that it waits for a line.
@@ -113,7 +113,7 @@ def test_message_that_the_broker_took_with_it_is_put_back(tmp_path, celery_pytho
 
 
 def test_without_it_the_message_is_lost(tmp_path, celery_python):
-    """When this fails, kombu has mended it, and airflowops_broker can go."""
+    """When this fails, kombu has fixed it, and the patch lost-message can go."""
     assert back_in_queue(tmp_path, celery_python, "kombu's") == 0
 
 
@@ -153,7 +153,7 @@ def test_what_is_with_another_worker_is_not_handed_back(tmp_path, celery_python)
 
 
 def test_without_it_a_second_copy_is_queued(tmp_path, celery_python):
-    """When this fails, kombu has mended it."""
+    """When this fails, kombu has fixed it, and the patch foreign-message can go."""
     assert queued_and_held(tmp_path, celery_python, "kombu's", "overdue") == "1 0"
 
 
@@ -216,6 +216,6 @@ def test_message_sent_while_the_slot_changes_hands_arrives_once(tmp_path, celery
 
 
 def test_without_it_sending_fails(tmp_path, celery_python):
-    """When this fails, kombu has mended it, and `ensure` in airflowops_broker can go."""
+    """When this fails, kombu has fixed it, and the patch slot-owner can go."""
     word, count = sent_while_nobody_owns_the_slot(tmp_path, celery_python, "kombu's")
     assert (word != "sent", count) == (True, 1)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""airflowops_git with a real repository, whose server goes away and comes back."""
+"""The patch git-bundle with a real repository, whose server goes away and comes back."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ PROGRAM = """
 import sys
 sys.path.insert(0, sys.argv[1])
 if sys.argv[2] == "ours":
-    import airflowops_git
-    airflowops_git.FETCH_SECONDS = 3
-    Bundle = airflowops_git.GitBundle
+    from airflowops_runtime import git_bundle
+    git_bundle.FETCH_SECONDS = 3
+    Bundle = git_bundle.GitBundle
 else:
     from airflow.providers.git.bundles.git import GitDagBundle as Bundle
 bundle = Bundle(name="etl", tracking_ref="main", repo_url=sys.argv[3], version=sys.argv[4] or None)
@@ -113,7 +113,7 @@ def test_says_so_when_it_has_nothing(repository: Repository) -> None:
 
 
 def test_the_provider_still_throws_its_copy_away(repository: Repository) -> None:
-    """When this fails, the Git provider has mended it, and airflowops_git can go."""
+    """When this fails, the Git provider has fixed it, and the patch git-bundle can go."""
     assert "serves" in repository.serve("theirs").stdout
     repository.go_away()
     assert repository.serve("theirs").returncode != 0

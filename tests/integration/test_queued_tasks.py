@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""airflowops_queued in Airflow's scheduler, with Redis and RabbitMQ: what waits, and what is sent again."""
+"""The patch queued-tasks in the scheduler, with Redis and RabbitMQ: what waits, and what is sent again."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ import sys
 from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
 SchedulerJobRunner._reschedule_stuck_task = lambda self, task_instance, session: None
 stock = SchedulerJobRunner._get_tis_stuck_in_queued
-import airflowops_queued
-assert airflowops_queued.install() is False
+from airflowops_runtime.apply import is_on
+assert not is_on("queued-tasks")
 assert SchedulerJobRunner._get_tis_stuck_in_queued is stock
 """
 
@@ -82,7 +82,7 @@ class Scheduler:
             "CORE__PARALLELISM": 8,
             "CELERY__BROKER_URL": broker_url,
             "CELERY__RESULT_BACKEND": f"db+sqlite:///{home}/results.db",
-            "CELERY__CELERY_CONFIG_OPTIONS": "airflowops_broker.CELERY_CONFIG",
+            "CELERY__CELERY_CONFIG_OPTIONS": "airflowops_runtime.celery_config.CELERY_CONFIG",
             "CELERY__TASK_PUBLISH_MAX_RETRIES": 100,
             "CELERY_BROKER_TRANSPORT_OPTIONS__GLOBAL_KEYPREFIX": "{airflow}:",
             "CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": 60,
@@ -90,7 +90,7 @@ class Scheduler:
             "SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": 1,
         }
         self.environment |= {f"AIRFLOW__{name}": str(value) for name, value in settings.items()}
-        self.environment |= {"PYTHONPATH": str(FILES), "AIRFLOWOPS_SPEED": "0"}
+        self.environment |= {"PYTHONPATH": str(FILES), "AIRFLOWOPS_PATCHES_OFF": "speed"}
         self.log = home / "scheduler.log"
         self.run("dags", "reserialize")
         self.run("dags", "unpause", "waiting")
@@ -107,7 +107,7 @@ class Scheduler:
     def __call__(self, **more: str) -> Iterator[None]:
         with self.log.open("ab") as log:
             child = subprocess.Popen(
-                [self.python, "-m", "airflowops_airflow", "scheduler"],
+                [self.python, "-m", "airflowops_runtime.entrypoint", "scheduler"],
                 env=self.environment | more, cwd=self.home, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         try:
@@ -236,8 +236,8 @@ def test_waiting_tasks_wait_and_a_lost_one_is_sent_again(lab: Lab) -> None:
 
 
 def test_without_it_waiting_tasks_fail(lab: Lab) -> None:
-    """When this fails, Airflow tells a long wait from a lost message, and airflowops_queued can go."""
-    with lab.scheduler(AIRFLOWOPS_QUEUED="0"):
+    """When this fails, Airflow knows a long wait from a lost message: queued-tasks can go."""
+    with lab.scheduler(AIRFLOWOPS_PATCHES_OFF="speed,queued-tasks"):
         lab.wait_for_messages()
         assert max(seconds for _, seconds in lab.tokens()) <= TIMEOUT
         wait(lambda: lab.scheduler.states == ["failed"] * 3, 60)
@@ -263,4 +263,4 @@ def test_another_airflow_is_left_as_it_is(tmp_path: Path) -> None:
         cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    assert (done.stdout + done.stderr).count("airflowops_queued is off") == 1
+    assert (done.stdout + done.stderr).count("queued-tasks is skipped") == 1

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""airflowops_logs with a store that checks keys and goes away: a worker writes, an API server reads."""
+"""The patch remote-logs with a store that checks keys and goes away: a worker writes, an API server reads."""
 
 from __future__ import annotations
 
@@ -98,5 +98,5 @@ def test_nothing_is_read_there_while_it_is_away(host: Host) -> None:
 
 
 def test_what_is_wrong_is_told_before_the_services_start(host: Host) -> None:
-    shown = host.run("-m", "airflowops_bundles", secret_key="another-key-than-its-own")
+    shown = host.run("-m", "airflowops_runtime.fetch_bundles", secret_key="another-key-than-its-own")
     assert "airflow_remote_logs: An error occurred (SignatureDoesNotMatch)" in shown

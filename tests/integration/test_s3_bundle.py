@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""airflowops_s3 with a store that checks keys and goes away, and beside it the provider's own bundle."""
+"""The patch s3-bundle with a store that checks keys and goes away, and the provider's own bundle."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Host:
 
     def check(self, *bundles: dict[str, Any], away: bool = False) -> dict[str, str]:
         """{name: what is wrong}, as it is told before the services start."""
-        code, shown = self.run("-m", "airflowops_bundles", bundles=[*bundles], away=away)
+        code, shown = self.run("-m", "airflowops_runtime.fetch_bundles", bundles=[*bundles], away=away)
         names = {bundle["name"] for bundle in bundles}
         told = dict(line.split(": ", 1) for line in shown.splitlines() if line.split(": ")[0] in names)
         assert code == bool(told), shown

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""airflowops_airflow with a real PostgreSQL: what ends the sleep of the scheduler, and what does not."""
+"""Patches scheduler-wake and -notify with a real PostgreSQL: what ends the scheduler's sleep."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ SCHEDULER = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
 sys.argv = ["airflow", "scheduler"]
-import airflowops_airflow as ours
+import airflowops_runtime.entrypoint
+from airflowops_runtime import scheduler_wake as ours
 from airflow import settings
 settings.initialize()
 ours.RETRY_SECONDS = 0.2
@@ -45,7 +46,7 @@ API_SERVER = """
 import sys
 sys.path.insert(0, sys.argv[1])
 sys.argv = ["airflow", "api-server"]
-import airflowops_airflow
+import airflowops_runtime.entrypoint
 from airflow import settings
 settings.initialize()
 from sqlalchemy import Column, Integer, MetaData, String, Table, insert, update

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""airflowops_tasks and airflowops_airflow with the real Airflow: what a task does not cost any more."""
+"""Patches of the kind `speed` with the real Airflow: what a task does not cost any more."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BEGIN = "import json, sys; sys.path.insert(0, sys.argv[1]); "
 # A process that has nothing more to send, and is there for half a second more. Heartbeats go nowhere.
 TASK = """
 import os, time, types, uuid
-import airflowops_tasks
+import airflowops_runtime.celery_worker
 from airflow.sdk.execution_time import supervisor
 
 def target():
@@ -43,7 +43,7 @@ print(json.dumps({"seconds": time.monotonic() - begin, "heartbeats": [at - begin
 # How often a secret's command is run when it is asked for three times, by each of Airflow's two parsers.
 COMMAND = """
 sys.argv[1:] = ["api-server"]
-import airflowops_airflow
+import airflowops_runtime.entrypoint
 from pathlib import Path
 from airflow.configuration import conf
 from airflow.sdk.configuration import conf as conf_of_sdk
@@ -55,22 +55,24 @@ print(Path("ran").read_text().count("x"))
 # The connections to the result backend, of the scheduler and of a fork of it.
 RESULTS = """
 import os
-import airflowops_airflow
+from airflowops_runtime.apply import apply
 from celery import Celery
 if sys.argv[2] == "ours":
-    airflowops_airflow.keep_result_connections()
-from celery.backends import database
+    apply("result-connections")
 app = Celery(backend="db+sqlite:///results.sqlite")
-engines = [app.backend.session_manager.get_engine("sqlite:///results.sqlite") for _ in range(2)]
-app.backend.session_manager._after_fork()
-engines.append(app.backend.session_manager.get_engine("sqlite:///results.sqlite"))
-print(json.dumps([engines[0] is engines[1], engines[1] is engines[2]]))
+engine = lambda: app.backend.session_manager.get_engine("sqlite:///results.sqlite")
+engines = [engine() for _ in range(2)]
+if not os.fork():
+    os._exit(engine() is engines[1])
+same_in_fork = os.waitstatus_to_exitcode(os.wait()[1]) == 1
+print(json.dumps([engines[0] is engines[1], same_in_fork, engine() is engines[1]]))
 """
 # What a worker prepares serves its tasks: types that are asked for again are not looked at again.
 WORKER = """
-import airflowops_tasks, pydantic
+import airflowops_runtime.celery_worker, pydantic
 from airflow.sdk.execution_time import comms, task_runner
-airflowops_tasks.prepare()
+from celery.signals import worker_init
+worker_init.send(None)
 print(json.dumps([
     comms.TypeAdapter(comms.ToTask) is comms.TypeAdapter(comms.ToTask),
     task_runner.TypeAdapter(pydantic.JsonValue).validate_python({"a": [1]}) == {"a": [1]},
@@ -78,9 +80,10 @@ print(json.dumps([
 """
 # One module that is not there yet, one that is none, and one that ends in an error.
 PRELOAD = """
-import airflowops_tasks
+import airflowops_runtime.celery_worker
+from celery.signals import worker_init
 assert "sched" not in sys.modules
-airflowops_tasks.prepare()
+worker_init.send(None)
 print(json.dumps(["sched" in sys.modules, "broken" in sys.modules]))
 """
 
@@ -101,24 +104,24 @@ def run(program: str, directory: Path, *arguments: str, **environment: str) -> A
 def test_a_slot_is_free_when_its_task_has_ended(tmp_path: Path) -> None:
     assert run(TASK, tmp_path, "0")["seconds"] < 2
     # As Airflow does it, which says when this is not needed any more.
-    assert run(TASK, tmp_path, "0", AIRFLOWOPS_SPEED="0")["seconds"] > 4
+    assert run(TASK, tmp_path, "0", AIRFLOWOPS_PATCHES_OFF="task-end")["seconds"] > 4
 
 
 def test_the_report_of_the_start_is_the_first_heartbeat(tmp_path: Path) -> None:
     ours = run(TASK, tmp_path, "6")["heartbeats"]
     assert len(ours) == 1
     assert 4.5 < ours[0] < 6
-    assert run(TASK, tmp_path, "0", AIRFLOWOPS_SPEED="0")["heartbeats"][0] < 1
+    assert run(TASK, tmp_path, "0", AIRFLOWOPS_PATCHES_OFF="first-heartbeat,task-end")["heartbeats"][0] < 1
 
 
-@pytest.mark.parametrize(("speed", "times"), [("1", 2), ("0", 6)])
-def test_a_secrets_command_is_run_once(tmp_path: Path, speed: str, times: int) -> None:
+@pytest.mark.parametrize(("off", "times"), [("", 2), ("secret-commands", 6), ("speed", 6)])
+def test_a_secrets_command_is_run_once(tmp_path: Path, off: str, times: int) -> None:
     command = {"AIRFLOW__CORE__FERNET_KEY_CMD": "sh -c 'printf x >> ran; printf secret'"}
-    assert run(COMMAND, tmp_path, AIRFLOWOPS_SPEED=speed, **command) == times
+    assert run(COMMAND, tmp_path, AIRFLOWOPS_PATCHES_OFF=off, **command) == times
 
 
 def test_the_scheduler_keeps_its_connection_to_the_result_backend(tmp_path: Path) -> None:
-    assert run(RESULTS, tmp_path, "ours") == [True, False]
+    assert run(RESULTS, tmp_path, "ours") == [True, False, True]
     assert run(RESULTS, tmp_path, "celerys")[0] is False
 
 

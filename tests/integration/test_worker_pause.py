@@ -55,7 +55,7 @@ class Place:
 
     def worker(
         self,
-        imports: str = "airflowops_celery airflowops_broker",
+        imports: str = "airflowops_runtime.celery_worker",
         name: str = "a@w1",
         queues: str = "q1,q2",
         slots: str = "--concurrency=2",
@@ -189,7 +189,7 @@ def test_a_worker_that_grows_does_so_after_a_broken_connection(place: Place) -> 
 
 WATCHED = """
 import sys, threading, time
-import airflowops_watchdog as watchdog
+from airflowops_runtime import watchdog
 from celery.signals import worker_ready
 watchdog.LOOK_SECONDS = 0.5
 
@@ -203,9 +203,7 @@ def test_the_watchdog_leaves_a_worker_alone_whose_slots_are_busy_after_a_broken_
     place: Place,
 ) -> None:
     (place.folder / "watched.py").write_text(WATCHED)
-    with place.broker(), place.worker(
-        "airflowops_celery airflowops_broker watched"
-    ), place.client() as client:
+    with place.broker(), place.worker("airflowops_runtime.celery_worker watched"), place.client() as client:
         for _ in range(2):
             place.publish("q1", 15.0)
         place.until("begun", "begun")
@@ -240,7 +238,7 @@ def test_what_an_operator_cancels_stays_cancelled_and_what_is_added_again_stays(
     (place.folder / "watched.py").write_text(WATCHED)
     (place.folder / "deaf.py").write_text(DEAF)
     with place.broker(), place.worker(
-        "airflowops_celery airflowops_broker watched deaf"
+        "airflowops_runtime.celery_worker watched deaf"
     ), place.client() as client:
         place.publish("q1")
         place.until("begun", "ended")
@@ -269,8 +267,9 @@ def test_a_fork_does_not_wait_for_a_broker_that_does_not_answer(place: Place) ->
 import os, threading, time, types
 import paused
 paused.app.conf.broker_transport_options["socket_timeout"] = 30
-import airflowops_broker, airflowops_watchdog as watchdog
-from airflowops_celery import between_forks
+import airflowops_runtime.celery_config
+from airflowops_runtime import kombu_redis, watchdog
+from airflowops_runtime.worker_shared import between_forks
 
 asked = threading.Event()
 
@@ -284,7 +283,7 @@ def ask():
 
 def put_back():
     asked.set()
-    airflowops_broker.put_back("tag", time.time(), {}, "", "q1")
+    kombu_redis.put_back("tag", time.time(), {}, "", "q1")
 
 paused.app.set_current()
 threading.Thread(target={"ask": ask, "put_back": put_back}[os.environ["TEST_WHO"]], daemon=True).start()
@@ -397,7 +396,7 @@ def test_a_fork_waits_for_what_a_thread_does(place: Place) -> None:
     """A lock that a thread holds meanwhile would stay held in the new slot."""
     code = """
 import os, threading, time
-from airflowops_celery import between_forks
+from airflowops_runtime.worker_shared import between_forks
 
 held = threading.Event()
 

@@ -177,7 +177,7 @@ def test_the_brokers_user_reaches_the_brokers_keys_alone(lab: Lab) -> None:
         told = redis.run(f"{login} -h {owner['host']} -p {owner['port']} {command}")
         assert answer in told.stdout + told.stderr, (command, told.stdout)
     everything = lab.host(lab.group("airflow_worker")[0]).run(
-        f"grep -rlF {shlex.quote(lab.secret('redis'))} /etc /opt/airflow/lib /var/lib/airflow"
+        f"grep -rlF {shlex.quote(lab.secret('redis'))} /etc /opt/airflow/current/runtime /var/lib/airflow"
     )
     if lab.group("airflow_worker")[0] not in lab.group("redis_cluster"):
         assert everything.stdout == "", "the administrator's password is on a worker"

@@ -137,7 +137,7 @@ def test_a_workers_own_variables_win_over_those_of_all() -> None:
         "B": 2,
     }
     service = by_unit("airflow_worker", FULL, workers=[worker])["airflow-worker@w.service"]
-    assert service["environment"]["AIRFLOWOPS_OWN"] == "A B"
+    assert service["environment"]["AIRFLOWOPS_WORKER_ENV_NAMES"] == "A B"
     bare = {"name": "w", "queues": ["q"], "concurrency": 1}
     service = by_unit("airflow_worker", FULL, workers=[bare])["airflow-worker@w.service"]
     assert service["environment"] == {}
@@ -157,11 +157,12 @@ def test_the_ui_alone_reads_how_people_log_in() -> None:
         "airflow-api-server.service"
     ]
     server = found["airflow-api-server.service"]
-    assert server["environment"]["AIRFLOWOPS_LAST_PATH"] == "/usr/lib/python3/dist-packages"
+    assert server["environment"]["AIRFLOWOPS_APPEND_SYSPATH"] == "/usr/lib/python3/dist-packages"
     assert server["environment"]["FORWARDED_ALLOW_IPS"] == "192.0.2.51"
     assert server["credential_paths"] == {"AIRFLOW__FAB__CONFIG_FILE": "AIRFLOWOPS_AUTH"}
     assert (
-        by_unit("airflow_master")["airflow-api-server.service"]["environment"]["AIRFLOWOPS_LAST_PATH"] == ""
+        by_unit("airflow_master")["airflow-api-server.service"]["environment"]["AIRFLOWOPS_APPEND_SYSPATH"]
+        == ""
     )
 
 

@@ -39,6 +39,7 @@ FAILED = 'node_systemd_unit_state{instance="h1",name="%s",state="failed"}'
 
 
 CLOCK = 'node_time_seconds{instance="w1"}'
+PATCH = 'airflowops_patch_not_on{instance="m1",name="flower.service",patch="x",state="%s"}'
 
 
 REPLICA = 'airflowops_metastore_is_replica{instance="%s"}'
@@ -94,6 +95,7 @@ CASES: dict[str, tuple[dict[str, str], ...]] = {
         {'airflowops_certificate_end_timestamp_seconds{instance="h1",path="/c"}': f"{20 * DAY}x600"},
         {'airflowops_certificate_end_timestamp_seconds{instance="h1",path="/c"}': f"{60 * DAY}x600"},
     ),
+    "PatchSkipped": ({PATCH % "skipped": "1x600"}, {PATCH % "off": "1x600"}),
     "CollectorBlind": (
         {'airflowops_look_failed{instance="h1",part="backup"}': "1x600"},
         {'airflowops_look_timestamp_seconds{instance="h1",look="host"}': STANDS},

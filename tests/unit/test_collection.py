@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.runtime_package import runtime_files
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,11 +26,13 @@ def test_a_checkout_needs_the_collections_that_an_installed_one_depends_on() -> 
 
 
 def test_every_python_module_of_ours_is_brought_to_the_hosts() -> None:
-    listed = load("roles/airflow_common/vars/main/main.yml")["__airflow_library_files"]
-    names = re.search(r"\+ \[([^]]*)\]", listed)
-    assert names
-    files = {path.name for path in (ROOT / "roles/airflow_common/files").glob("airflowops_*.py")}
-    assert {f"airflowops_{name}.py" for name in re.findall(r"\w+", names[1])} == files
+    files = ROOT / "roles/airflow_common/files"
+    entries = {entry["path"]: entry.get("content") for entry in runtime_files("/runtime")}
+    wanted = [path.relative_to(files) for path in (files / "airflowops_runtime").rglob("*") if path.is_file()]
+    assert {f"/runtime/{path}" for path in wanted if "__pycache__" not in path.parts} <= {*entries}
+    assert entries["/runtime/sitecustomize.py"] == (files / "sitecustomize.py").read_text(encoding="utf-8")
+    # A folder stands before the files in it.
+    assert [*entries][:2] == ["/runtime", "/runtime/airflowops_runtime"]
 
 
 def test_the_place_of_the_source_stands_in_one_file() -> None:

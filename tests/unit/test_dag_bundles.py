@@ -42,7 +42,7 @@ def test_what_airflow_is_told() -> None:
     assert [bundle["name"] for bundle in config] == ["dags-folder", "etl-dags", "web", "lake"]
     assert config[1] == {
         "name": "etl-dags",
-        "classpath": "airflowops_git.GitBundle",
+        "classpath": "airflowops_runtime.dag_bundles.GitBundle",
         "kwargs": {
             "refresh_interval": 60,
             "git_conn_id": "airflowops_etl_dags",
@@ -84,7 +84,7 @@ def test_a_place_in_an_object_store() -> None:
     (told,) = dag_bundles.bundle_config([S3], folder=False)
     assert told == {
         "name": "pond",
-        "classpath": "airflowops_s3.S3Bundle",
+        "classpath": "airflowops_runtime.dag_bundles.S3Bundle",
         "kwargs": {
             "refresh_interval": 30,
             "aws_conn_id": "airflowops_pond",

@@ -178,6 +178,24 @@ def test_limits_are_inputs(limit: tuple[str, str]) -> None:
     assert len(told(report)) == len(ROLES)
 
 
+def test_a_patch_that_does_not_fit_is_one_warning_and_one_that_is_off_is_none() -> None:
+    world = World()
+    for host in ("worker1", "worker2"):
+        world[host]["airflow_patches"] = {
+            "airflow-worker@q1.service": {
+                "task-end": {"state": "skipped", "reason": "gone"},
+                "watchdog": {"state": "off", "reason": ""},
+            }
+        }
+    (finding,) = world.judged()["findings"]
+    assert finding["level"] == "warning"
+    assert finding["what"].startswith("the patch task-end is skipped")
+    assert (
+        finding["cause"]
+        == "gone (airflow-worker@q1.service on worker1, airflow-worker@q1.service on worker2)"
+    )
+
+
 def test_versions_that_differ_are_a_warning() -> None:
     world = World()
     world["redis3"]["redis"]["7001"]["version"] = "7.2.4"

@@ -65,7 +65,12 @@ ALLOWED = {
     "module_utils.celery": set(),
     "module_utils.etcd": set(),
     "module_utils.firewall": {"module_utils.host"},
-    "module_utils.health": {"module_utils.etcd", "module_utils.host", "module_utils.redis"},
+    "module_utils.health": {
+        "module_utils.airflow",
+        "module_utils.etcd",
+        "module_utils.host",
+        "module_utils.redis",
+    },
     "module_utils.host": set(),
     "module_utils.postgres": set(),
     "module_utils.redis": set(),

@@ -33,7 +33,7 @@ def test_what_airflow_is_told() -> None:
         "remote_base_log_folder": "s3://logs/airflow",
         "remote_log_conn_id": "airflow_task_logs",
         "delete_local_logs": False,
-        "logging_config_class": "airflowops_logs.LOGGING_CONFIG",
+        "logging_config_class": "airflowops_runtime.remote_logs.LOGGING_CONFIG",
     }
     options = remote_log_options({"s3": "s3://logs", "delete_local": "yes"})
     assert (options["remote_base_log_folder"], options["delete_local_logs"]) == ("s3://logs", True)

@@ -45,7 +45,7 @@ def test_what_is_sealed_is_there(folder: Path) -> None:
 
 
 def test_what_a_worker_has_of_its_own_stays(folder: Path) -> None:
-    there = seen(folder, PRINT, THREADS="2", AIRFLOWOPS_OWN="THREADS OTHER")
+    there = seen(folder, PRINT, THREADS="2", AIRFLOWOPS_WORKER_ENV_NAMES="THREADS OTHER")
     assert (there["THREADS"], there["PROXY"]) == ("2", "http://proxy")
 
 

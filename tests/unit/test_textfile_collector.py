@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import socket
 import ssl
 import subprocess
@@ -97,6 +98,20 @@ def test_backups_of_each_kind_and_the_newest_of_all() -> None:
     assert ends == {"full": 1, "incr": 2, "any": 2}
     for none in ([{"status": {"code": 2}, "backup": []}], []):
         assert collector().backups(none) == [("airflowops_backup_repository_ok", {}, 0.0)]
+
+
+def test_patches_that_a_service_runs_without_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "airflow-worker@q1").mkdir()
+    states = {"a": "on", "b": "off", "c": "skipped", "d": "absent"}
+    (tmp_path / "airflow-worker@q1/patches.json").write_text(
+        json.dumps({name: {"state": state, "reason": ""} for name, state in states.items()})
+    )
+    found = [labels for _, labels, _ in collector().patches(str(tmp_path))]
+    assert found == [
+        {"name": "airflow-worker@q1.service", "patch": "b", "state": "off"},
+        {"name": "airflow-worker@q1.service", "patch": "c", "state": "skipped"},
+    ]
+    assert collector().patches(str(tmp_path / "none")) == []
 
 
 def test_what_it_writes_is_what_prometheus_reads() -> None:

@@ -28,7 +28,7 @@ LATE = [
     "TOKEN",
     "http_proxy",
     "ORACLE_HOME",
-    "AIRFLOWOPS_SPEED",
+    "AIRFLOWOPS_PRELOAD",
     "LDAP_PASSWORD",
     "LD_SDK_KEY",
     "PYTHON_INDEX_TOKEN",

@@ -7,7 +7,7 @@ What a worker has taken and not confirmed goes back into the queue when its conn
 and is executed again. So nothing may be under way at that moment. The workers are told through Celery's
 remote control, by a process of its own under an interpreter that has Celery. That process lets them go on as
 soon as its standard input ends, whatever has become of us; and if it cannot, they go on by themselves. The
-commands are those of roles/airflow_common/files/airflowops_celery.py.
+commands are those of airflowops_runtime.remote_control.
 """
 
 from __future__ import annotations

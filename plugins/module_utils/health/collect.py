@@ -11,6 +11,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Mapping
 
+from ansible_collections.airflowops.cluster.plugins.module_utils.airflow.patches import patches_not_on
 from ansible_collections.airflowops.cluster.plugins.module_utils.health.certificates import certificates
 from ansible_collections.airflowops.cluster.plugins.module_utils.health.machine import (
     airflow_installed,
@@ -45,8 +46,13 @@ def collect(request: Mapping[str, Any], timeout: float) -> dict[str, Any]:
         "etcd": lambda: etcd(request["etcd"], timeout),
         "backups": lambda: backups(request["backups"], timeout),
         "airflow_installed": lambda: airflow_installed(request["airflow_link"]),
+        "airflow_patches": patches_not_on,
     }
-    needs = {"haproxy": "haproxy_socket", "airflow_installed": "airflow_link"}
+    needs = {
+        "haproxy": "haproxy_socket",
+        "airflow_installed": "airflow_link",
+        "airflow_patches": "airflow_link",
+    }
     wanted.update((name, call) for name, call in optional.items() if request.get(needs.get(name, name)))
     with ThreadPoolExecutor(len(wanted)) as pool:
         futures = {name: pool.submit(guarded, call) for name, call in wanted.items()}

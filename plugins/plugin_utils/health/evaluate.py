@@ -23,6 +23,7 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.metastor
     judge_backups,
     judge_metastore,
 )
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.patches import judge_patches
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.redis import judge_redis
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.report import (
     UNKNOWN,
@@ -73,6 +74,7 @@ def judge(
     judge_masters(context)
     judge_workers(context)
     judge_dags(context)
+    judge_patches(context)
     judge_flower(context)
     judge_front(context)
     other_units(context)

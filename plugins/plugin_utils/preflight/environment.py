@@ -18,6 +18,11 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.types
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # systemd and Airflow's own start depend on these.
 OURS = frozenset({"AIRFLOW_HOME", "AIRFLOW_CONFIG", "CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "PYTHONHOME"})
+# Names of an earlier state of the collection, and what took their place.
+RENAMED = {
+    "AIRFLOWOPS_SPEED": "airflow_patches_off: [speed]",
+    "AIRFLOWOPS_QUEUED": "airflow_patches_off: [queued-tasks]",
+}
 # Tabs and line breaks may be in a value, as in a certificate.
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
@@ -30,6 +35,8 @@ def faults(environment: Any) -> Iterator[str]:
             yield f"names {name!r} on {{hosts}}: use letters, digits and _, and begin with no digit"
         elif name in OURS:
             yield f"sets {name} on {{hosts}}, which the services need as it is: remove it"
+        elif name in RENAMED:
+            yield f"sets {name} on {{hosts}}, which is not read any more: write {RENAMED[name]}"
         elif not fits(value, "str"):
             yield f"gives {name} a value that is {kind_of(value)} on {{hosts}}: set it to text, in quotes"
         elif CONTROL.search(str(value)):

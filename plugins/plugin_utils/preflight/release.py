@@ -14,6 +14,7 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.probl
 )
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.secrets import RUNS_AIRFLOW
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.providers import PROVIDERS
+from ansible_collections.airflowops.cluster.plugins.plugin_utils.runtime_package import tested_versions
 
 PROVIDER_PACKAGE = "apache-airflow-providers-"
 
@@ -40,6 +41,22 @@ def check_packages(release: Mapping[str, Any], auth_type: str, problems: Problem
         )
 
 
+def check_tested(release: Mapping[str, Any], allowed: bool, problems: Problems) -> None:
+    """What the runtime package changes has the versions that it was tested with."""
+    versions = release.get("versions", {})
+    untested = [
+        f"{name} {versions[name]} (tested: {', '.join(tested)})"
+        for name, tested in tested_versions().items()
+        if name in versions and versions[name] not in tested
+    ]
+    if untested and not allowed:
+        problems.add(
+            f"{release['lock_file']} has versions with which the runtime package was not tested: "
+            f"{'; '.join(untested)}. Use the tested ones, or set preflight_allow_untested_packages: true: "
+            "patches that do not fit are skipped then, and docs/runtime.md says what is missed without them"
+        )
+
+
 def check_release(cluster: dict[str, Any], problems: Problems) -> None:
     """A change of version has an order of its own, which the playbooks made for it keep."""
     for host in known_hosts(cluster, *RUNS_AIRFLOW, "flower"):
@@ -56,6 +73,8 @@ def check_release(cluster: dict[str, Any], problems: Problems) -> None:
             )
         else:
             check_packages(release, auth_type_of(cluster, host), problems)
+            values = cluster["hosts"][host].get("values", {})
+            check_tested(release, bool(values.get("preflight_allow_untested_packages")), problems)
         kind = kind_of_change(in_use, wanted)
         if kind and kind != release["change"]:
             problems.add(
@@ -64,6 +83,29 @@ def check_release(cluster: dict[str, Any], problems: Problems) -> None:
                 f'airflow_version to "{in_use}"',
                 host,
             )
+
+
+def patches_not_on(hosts: Mapping[str, Any]) -> list[str]:
+    """What is to be known of the runtime package's patches, and is no reason to stop."""
+    off: set[str] = set()
+    skipped: set[str] = set()
+    for host, entry in hosts.items():
+        named = entry.get("values", {}).get("airflow_patches_off")
+        off |= {str(name) for name in named} if isinstance(named, list) else set()
+        for unit, patches in ((entry.get("probe") or {}).get("airflow_patches") or {}).items():
+            skipped |= {
+                f"{name} in {unit} on {host} ({result['reason']})"
+                for name, result in patches.items()
+                if result["state"] == "skipped"
+            }
+    lines = []
+    if off:
+        lines.append(f"airflow_patches_off switches off {', '.join(sorted(off))}: see docs/runtime.md.")
+    if skipped:
+        lines.append(
+            f"Patches are skipped, as they do not fit: {'; '.join(sorted(skipped))}: see docs/runtime.md."
+        )
+    return lines
 
 
 def auth_type_of(cluster: dict[str, Any], host: str) -> str:

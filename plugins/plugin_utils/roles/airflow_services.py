@@ -76,14 +76,14 @@ def master_services(settings: Mapping[str, Any], inputs: Mapping[str, Any]) -> l
         {
             "unit": master_unit("api-server"),
             "description": "Airflow's UI and REST API",
-            "command": f"python -m airflowops_airflow api-server --apps core --host 0.0.0.0"
+            "command": f"python -m airflowops_runtime.entrypoint api-server --apps core --host 0.0.0.0"
             f" --port {settings['api_port']} --workers {settings['api_workers']} --proxy-headers",
             "ready": f"{local}:{settings['api_port']}{base}/api/v2/version",
             "environment": {
                 **GUNICORN,
                 # Whose X-Forwarded-For is believed. Addresses: with a name gunicorn does not start.
                 "FORWARDED_ALLOW_IPS": proxies,
-                "AIRFLOWOPS_LAST_PATH": SYSTEM_PACKAGES if auth.get("AUTH_TYPE") == "AUTH_LDAP" else "",
+                "AIRFLOWOPS_APPEND_SYSPATH": SYSTEM_PACKAGES if auth.get("AUTH_TYPE") == "AUTH_LDAP" else "",
             },
             "credentials": [
                 *of_masters,
@@ -98,7 +98,7 @@ def master_services(settings: Mapping[str, Any], inputs: Mapping[str, Any]) -> l
         {
             "unit": master_unit("execution-api"),
             "description": "Airflow's execution API, which running tasks report to",
-            "command": f"python -m airflowops_airflow api-server --apps execution --host 0.0.0.0"
+            "command": f"python -m airflowops_runtime.entrypoint api-server --apps execution --host 0.0.0.0"
             f" --port {settings['execution_port']} --workers {settings['execution_workers']}",
             # It is loaded by its first request: better by this one than by the first task.
             "ready": f"{local}:{settings['execution_port']}{base}/execution/health",
@@ -115,10 +115,10 @@ def master_services(settings: Mapping[str, Any], inputs: Mapping[str, Any]) -> l
         {
             "unit": master_unit("scheduler"),
             "description": "Airflow's scheduler, which queues what is due",
-            "command": "python -m airflowops_airflow scheduler",
+            "command": "python -m airflowops_runtime.entrypoint scheduler",
             "ready": f"{local}:{settings['scheduler_port']}/health",
             # An option that Airflow does not document. By default a task fails that was sent again twice,
-            # which RabbitMQ and SQS make of a long wait: airflowops_queued.py.
+            # which RabbitMQ and SQS make of a long wait: the patch queued-tasks.
             "environment": {"AIRFLOW__SCHEDULER__NUM_STUCK_IN_QUEUED_RETRIES": 1000},
             "credentials": [*of_masters, names.JWT, names.RESULTS, *broker_credentials(inputs)],
             "stop_timeout": 60,
@@ -134,7 +134,7 @@ def master_services(settings: Mapping[str, Any], inputs: Mapping[str, Any]) -> l
         {
             "unit": master_unit("triggerer"),
             "description": "Airflow's triggerer, which waits for deferred tasks",
-            "command": "python -m airflowops_airflow triggerer",
+            "command": "python -m airflowops_runtime.entrypoint triggerer",
             "ready": "job TriggererJob",
             "credentials": [*of_masters, names.API_KEY, *logs, *of_workers],
             "stop_timeout": 60,
@@ -184,7 +184,7 @@ def worker_service(
     environment = dict(worker.get("environment") or {})
     if environment and late:
         # Those that airflow_environment, which Python sets later, must not replace.
-        environment["AIRFLOWOPS_OWN"] = " ".join(environment)
+        environment["AIRFLOWOPS_WORKER_ENV_NAMES"] = " ".join(environment)
     return {
         "unit": worker_unit(name),
         "description": f"Airflow worker {name} for {', '.join(queues)}",

@@ -5,7 +5,8 @@
 
     cluster_figures.py host|backup CONFIG DIRECTORY
 
-host: when certificates end, those in files and the one that nginx shows, and what Airflow says of its parts.
+host: when certificates end, those in files and the one that nginx shows, what Airflow says of its parts, and
+which patches of it are not in effect.
 backup: how old the metastore's backups are.
 What could not be looked at is itself a figure: airflowops_look_failed.
 """
@@ -33,6 +34,7 @@ HELP = {
     "airflowops_api_up": "Whether the API server of this host answers.",
     "airflowops_heartbeat_timestamp_seconds": "The last heartbeat of a kind of part, of all masters.",
     "airflowops_component_healthy": "Whether Airflow calls a kind of part healthy.",
+    "airflowops_patch_not_on": "A patch of Airflow that a service runs without, switched off or skipped.",
     "airflowops_backup_end_timestamp_seconds": "When the newest backup of a kind ended.",
     "airflowops_backup_size_bytes": "Size of the metastore in the newest backup of a kind.",
     "airflowops_backup_repository_ok": "Whether pgBackRest calls the repository sound.",
@@ -108,6 +110,20 @@ def components(health: dict[str, Any]) -> list[Figure]:
     return found
 
 
+def patches(directory: str) -> list[Figure]:
+    """What each running service of Airflow has written there: it goes when the service stops."""
+    return [
+        (
+            "airflowops_patch_not_on",
+            {"name": f"{file.parent.name}.service", "patch": patch, "state": state},
+            1,
+        )
+        for file in sorted(Path(directory).glob("*/patches.json"))
+        for patch, result in json.loads(file.read_text(encoding="utf-8")).items()
+        if (state := result["state"]) in ("off", "skipped")
+    ]
+
+
 def backups(stanzas: list[dict[str, Any]]) -> list[Figure]:
     """Of `pgbackrest info`. A full backup is an incremental one as well: `any` is the newest of all."""
     # A repository that is gone, or not mounted, has no stanza.
@@ -177,6 +193,7 @@ def main(kind: str, config: str, directory: str) -> None:
         figures = look("certificates", certificates, wanted["certificates"])
         figures += look("front", shown, wanted["front"])
         figures += look("airflow", airflow, wanted["airflow"])
+        figures += look("patches", patches, "/run/airflow-patches")
     figures.append(("airflowops_look_timestamp_seconds", {"look": kind}, time.time()))
     write(Path(directory) / f"{kind}.prom", text(figures))
 

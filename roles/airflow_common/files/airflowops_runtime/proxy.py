@@ -13,8 +13,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -48,19 +46,3 @@ def own_hosts() -> list[str]:
 def spare_own_hosts() -> None:
     if proxy_named():
         spare([*LOOPBACK, *own_hosts()])
-
-
-def spare_log_servers() -> None:
-    """Who serves logs of tasks is a host of ours, also one that was added since, or under another name."""
-    if not proxy_named():
-        return
-    from airflow.utils.log import file_task_handler
-
-    fetch_of_airflow = file_task_handler._fetch_logs_from_service
-
-    def fetch(url: str, *arguments: Any, **options: Any) -> Any:
-        if host := urlsplit(url).hostname:
-            spare([host])
-        return fetch_of_airflow(url, *arguments, **options)
-
-    file_task_handler._fetch_logs_from_service = fetch

@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Brings the DAGs that come from elsewhere to this host, before a service needs them.
 
-    python -m airflowops_bundles
+    python -m airflowops_runtime.fetch_bundles
 
-has repositories cloned (airflowops_git) and what is in object stores fetched (airflowops_s3), and looks at
-the store of the logs (airflowops_logs). It tells what cannot be read, and ends with 1 then.
+has repositories cloned and what is in object stores fetched, and checks the store of the logs. It prints what
+cannot be read, and ends with 1 then.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ def main() -> int:
         # Those of ours have it.
         if hasattr(bundle, "problem"):
             problems[bundle.name] = bundle.problem()
-    if conf.get("logging", "logging_config_class", fallback="").startswith("airflowops_logs."):
-        from airflowops_logs import REMOTE_TASK_LOG
+    if conf.get("logging", "logging_config_class", fallback="").startswith("airflowops_runtime."):
+        from airflowops_runtime.remote_logs import REMOTE_TASK_LOG
 
-        problems["airflow_remote_logs"] = REMOTE_TASK_LOG.problem()
+        if hasattr(REMOTE_TASK_LOG, "problem"):
+            problems["airflow_remote_logs"] = REMOTE_TASK_LOG.problem()
     for name, text in problems.items():
         if text:
             print(f"{name}: {' '.join(text.split())}")

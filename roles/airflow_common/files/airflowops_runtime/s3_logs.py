@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Task logs in an object store that speaks S3, also while it is away. See `[logging] logging_config_class`.
+"""Task logs in an object store that speaks S3, also while it is away.
 
 Of Amazon's provider (9.39.0) was seen: while the store is away, tasks go on and leave their logs on their
 hosts, but the API server answers 500 to who wants to read one. And with `delete_local_logs` the upload of a
@@ -14,20 +14,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from airflow.config_templates.airflow_local_settings import DEFAULT_LOGGING_CONFIG
 from airflow.providers.amazon.aws.log.s3_task_handler import S3RemoteLogIO
-from airflowops_s3 import away
 from botocore.exceptions import BotoCoreError, ClientError
 
-LOGGING_CONFIG = DEFAULT_LOGGING_CONFIG
+from airflowops_runtime.s3_bundle import away
 
 
 class RemoteLogs(S3RemoteLogIO):
     removes = False
 
     @classmethod
-    def ours(cls) -> RemoteLogs:
-        logs = cls.from_config()
+    def from_config(cls) -> RemoteLogs:
+        logs = super().from_config()
         logs.removes, logs.delete_local_copy = logs.delete_local_copy, False
         return logs
 
@@ -55,6 +53,3 @@ class RemoteLogs(S3RemoteLogIO):
         except (BotoCoreError, ClientError) as error:
             return "" if away(error) else str(error)
         return ""
-
-
-REMOTE_TASK_LOG = RemoteLogs.ours()

@@ -1,9 +1,7 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tells systemd when a Celery worker is ready, and mends one that is connected and deaf.
-
-Ready is a worker that takes tasks from its queues. Deaf is one that takes nothing while they hold some.
+"""Recovers a Celery worker that is connected and deaf: one that takes nothing while its queues hold tasks.
 
 Known since Celery 4 after broker failovers, and green in every ping. A thread of the worker looks every 15 s,
 over a connection of its own:
@@ -17,27 +15,19 @@ While the broker cannot be reached nothing is held against the worker.
 from __future__ import annotations
 
 import os
-import socket
 import threading
 import time
 from typing import Any
 
-from airflowops_celery import between_forks, brief_connection, cancelled, pause
 from celery.signals import worker_ready, worker_shutting_down
 from celery.utils.log import get_logger
 from celery.worker import state
 
+from airflowops_runtime.systemd import notify
+from airflowops_runtime.worker_shared import between_forks, brief_connection, cancelled, paused
+
 logger = get_logger(__name__)
 LOOK_SECONDS = 15.0
-
-
-def notify(text: str) -> None:
-    """Tells systemd, as sd_notify(3) does. Nobody, where the worker was not started by it."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if not address:
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
-        channel.sendto(text.encode(), "\0" + address[1:] if address[0] == "@" else address)
 
 
 def backlog(app: Any, queues: list[str]) -> int:
@@ -99,7 +89,7 @@ class Watchdog(threading.Thread):
         # After a broken connection Celery remembers what runs, and no longer that it was reserved.
         busy = max(len(state.reserved_requests), len(state.active_requests))
         free = busy < self.consumer.pool.num_processes
-        quiet = received == self.received and free and not pause.queues
+        quiet = received == self.received and free and not paused
         self.received = received
         if not quiet or not self.waiting():
             self.deaf_since, self.mended = None, False
@@ -125,11 +115,13 @@ class Watchdog(threading.Thread):
         self.consumer.call_soon(connect_anew)
 
 
-@worker_ready.connect
 def begin(sender: Any, **_: Any) -> None:
-    notify("READY=1")
     limit = int(os.environ.get("WATCHDOG_USEC", "0")) / 1e6
     if limit:
         watchdog = Watchdog(sender, limit)
         worker_shutting_down.connect(lambda **_: watchdog.ending.set(), weak=False)
         watchdog.start()
+
+
+def install() -> None:
+    worker_ready.connect(begin)

@@ -18,33 +18,19 @@ Here the scheduler reads from the broker which messages it still has, in a queue
 - The broker cannot list its messages (RabbitMQ, SQS): Airflow sends them again, and waits twice as long each
   time. Whatever runs first is the task's only run: the execution API refuses a second one.
 
-Nothing is replaced if Airflow is not as expected: one warning, and it does as it always did.
-AIRFLOWOPS_QUEUED=0 in the environment leaves Airflow as it is.
 """
 
 from __future__ import annotations
 
 import base64
-import inspect
 import json
 import logging
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-NAME = "airflowops_queued"
-SWITCH = "AIRFLOWOPS_QUEUED"
-TESTED = "Airflow 3.3.1 and 3.3.2, its Celery provider 3.26.0, kombu 5.7.0"
-# What is replaced or called, and its parameters.
-EXPECTED = {
-    "_get_tis_stuck_in_queued": ["self", "session"],
-    "_get_num_times_stuck_in_queued": ["self", "ti", "session"],
-    "_reschedule_stuck_task": ["self", "ti", "session"],
-    "generate_token": ["sub_id", "generator"],
-}
 # A message that a worker is just taking is in no place for a moment. It is lost if missing for longer.
 CONFIRM_SECONDS = 10
 TOKEN_SECONDS = 30 * 86400
@@ -55,7 +41,7 @@ MOST_RENEWALS = 500
 BROKER_SECONDS = 3
 CHUNK = 200
 
-log = logging.getLogger(NAME)
+log = logging.getLogger(__name__)
 
 
 class CannotList(Exception):
@@ -242,11 +228,12 @@ class QueuedTasks:
 
 def away() -> tuple[type[Exception], ...]:
     """What is raised while the broker is away or its slot changes hands."""
-    from airflowops_broker import NOT_THE_OWNER
     from kombu.exceptions import OperationalError
     from redis import exceptions
 
-    return (OSError, OperationalError, exceptions.ConnectionError, exceptions.TimeoutError, *NOT_THE_OWNER)
+    from airflowops_runtime.worker_shared import not_the_owner
+
+    return (OSError, OperationalError, exceptions.ConnectionError, exceptions.TimeoutError, *not_the_owner())
 
 
 class LongLived:
@@ -259,32 +246,14 @@ class LongLived:
         return self.generator.generate(*args, valid_for=max(valid_for or 0, TOKEN_SECONDS), **kwargs)
 
 
-def check(found: dict[str, Any]) -> None:
-    for name, function in found.items():
-        parameters = list(inspect.signature(function).parameters)
-        if parameters != EXPECTED[name]:
-            raise TypeError(f"{name} takes {parameters}, not {EXPECTED[name]}")
-
-
-def install() -> bool:
+def install() -> None:
     """In the scheduler, before it begins."""
-    if os.environ.get(SWITCH) == "0":
-        return False
-    try:
-        from airflow.executors.workloads.base import BaseWorkloadSchema
-        from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
+    from airflow.executors.workloads.base import BaseWorkloadSchema
+    from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
 
-        found = {
-            name: getattr(BaseWorkloadSchema if name == "generate_token" else SchedulerJobRunner, name)
-            for name in EXPECTED
-        }
-        check(found)
-        away()
-    except Exception as error:
-        log.warning("%s is off, as this Airflow is not %s: %s", NAME, TESTED, error)
-        return False
-    queued_tasks = QueuedTasks(found["_get_tis_stuck_in_queued"])
-    token_of_airflow = found["generate_token"]
+    away()
+    queued_tasks = QueuedTasks(SchedulerJobRunner._get_tis_stuck_in_queued)
+    token_of_airflow = BaseWorkloadSchema.generate_token
 
     def stuck(self: Any, session: Any) -> list[Any]:
         return queued_tasks.stuck(self, session)
@@ -294,4 +263,3 @@ def install() -> bool:
 
     SchedulerJobRunner._get_tis_stuck_in_queued = stuck
     BaseWorkloadSchema.generate_token = staticmethod(generate_token)
-    return True
