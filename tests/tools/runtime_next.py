@@ -49,7 +49,7 @@ def install() -> Path:
     uv = Path(sys.executable).with_name("uv")
     python = VENV / "bin/python"
     subprocess.run([uv, "venv", "--quiet", "--clear", "--python", "3.11", VENV], check=True)
-    command = [uv, "pip", "install", "--quiet", "--upgrade", "--compile-bytecode", "--python", python]
+    command: list[str | Path] = [uv, "pip", "install", "--quiet", "--upgrade", "--compile-bytecode", "--python", python]
     done = subprocess.run([*command, *wanted()], capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"The newest versions do not go together: {done.stderr.strip()}")
