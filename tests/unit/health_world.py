@@ -32,9 +32,9 @@ ROLES = {
     **{name: ["airflow_common", "service_endpoints", "airflow_worker"] for name in WORKERS},
     "front1": ["airflow_common", "service_endpoints", "flower", "nginx_lb"],
 }
-URLS = {
-    name: f"http://127.0.0.1/{name}"
-    for name in ("api", "execution", "scheduler", "task_logs", "flower", "front")
+PORTS = {
+    name: 8000 + number
+    for number, name in enumerate(("api", "execution", "scheduler", "task_logs", "flower", "front"))
 }
 QUEUES = {"default": list(WORKERS), "q1": list(WORKERS)}
 ADDRESSES = {name: f"192.0.2.{number}" for number, name in enumerate(ROLES, 1)}
@@ -51,7 +51,9 @@ def settings(name: str) -> dict[str, Any]:
         "workers": [{"name": "general", "queues": ["default", "q1"]}],
         "many_metastores": True,
         "backups": "keeper" if name == "db1" else "member",
-        "urls": URLS,
+        "base_path": "",
+        "flower_login": False,
+        "ports": PORTS,
     }
 
 
