@@ -32,10 +32,7 @@ ROLES = {
     **{name: ["airflow_common", "service_endpoints", "airflow_worker"] for name in WORKERS},
     "front1": ["airflow_common", "service_endpoints", "flower", "nginx_lb"],
 }
-URLS = {
-    name: f"http://127.0.0.1/{name}"
-    for name in ("api", "execution", "scheduler", "task_logs", "flower", "front")
-}
+PORTS = {"api": 8080, "execution": 8081, "scheduler": 8974, "task_logs": 8793, "flower": 5555, "front": 80}
 QUEUES = {"default": list(WORKERS), "q1": list(WORKERS)}
 ADDRESSES = {name: f"192.0.2.{number}" for number, name in enumerate(ROLES, 1)}
 # Three masters on port 7000, and the replica of each on another host.
@@ -49,7 +46,9 @@ def settings(name: str) -> dict[str, Any]:
         "workers": [{"name": "general", "queues": ["default", "q1"]}],
         "many_metastores": True,
         "backups": "keeper" if name == "db1" else "member",
-        "urls": URLS,
+        "base_path": "",
+        "ports": PORTS,
+        "flower_login": False,
     }
 
 
