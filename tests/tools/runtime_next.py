@@ -58,7 +58,7 @@ def install() -> Path:
     home = VENV / "template"
     environment = {**os.environ, "AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "false"}
     environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = f"sqlite:///{home}/airflow.db"
-    migrate = [python, "-m", "airflow", "db", "migrate"]
+    migrate = [str(python), "-m", "airflow", "db", "migrate"]
     subprocess.run(migrate, env=environment, stdout=subprocess.DEVNULL, check=True)
     return python
 
