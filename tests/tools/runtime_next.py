@@ -49,15 +49,17 @@ def install() -> Path:
     uv = Path(sys.executable).with_name("uv")
     python = VENV / "bin/python"
     subprocess.run([uv, "venv", "--quiet", "--clear", "--python", "3.11", VENV], check=True)
-    command: list[str | Path] = [uv, "pip", "install", "--quiet", "--upgrade", "--compile-bytecode", "--python", python]
-    done = subprocess.run([*command, *wanted()], capture_output=True, text=True, check=False)
+    options = ["--quiet", "--upgrade", "--compile-bytecode", f"--python={python}"]
+    done = subprocess.run(
+        [str(uv), "pip", "install", *options, *wanted()], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         sys.exit(f"The newest versions do not go together: {done.stderr.strip()}")
     home = VENV / "template"
     environment = {**os.environ, "AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "false"}
     environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = f"sqlite:///{home}/airflow.db"
-    command = [python, "-m", "airflow", "db", "migrate"]
-    subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
+    migrate = [str(python), "-m", "airflow", "db", "migrate"]
+    subprocess.run(migrate, env=environment, stdout=subprocess.DEVNULL, check=True)
     return python
 
 
