@@ -63,17 +63,17 @@ def seen(variables: Mapping[str, Any], left_out: bool) -> dict[str, Any]:
 
 
 def result(registered: Any, *keys: str) -> Any:
-    """What a task registered, if it ran and told one of the keys."""
-    told = (
+    """What a task registered, if it ran and reported one of the keys."""
+    reported = (
         isinstance(registered, Mapping)
         and not registered.get("skipped")
         and not registered.get("unreachable")
     )
-    return registered if told and any(key in registered for key in keys) else None
+    return registered if reported and any(key in registered for key in keys) else None
 
 
 def why(look: Mapping[str, Any]) -> str:
-    """Of the many words of SSH or of a module that ended, the last line: the one that tells."""
+    """Of the many words of SSH or of a module that ended, the last line: the informative one."""
     for text in (look.get("module_stderr"), look.get("msg")):
         # SSH has the last word when it closes a connection that it shares.
         lines = [line.strip() for line in str(text or "").splitlines() if line.strip()]

@@ -32,9 +32,9 @@ def variables_of(text: str, path: Path) -> dict[str, Any]:
         variables = yaml.safe_load(text) or {}
     except yaml.YAMLError:
         # What YAML says of it would quote it.
-        raise AnsibleActionFail(f"{path} is not sound YAML: it was left as it is. Mend it.") from None
+        raise AnsibleActionFail(f"{path} is not sound YAML: it was left as it is. Fix it.") from None
     if not isinstance(variables, dict):
-        raise AnsibleActionFail(f"{path} does not map names to values: it was left as it is. Mend it.")
+        raise AnsibleActionFail(f"{path} does not map names to values: it was left as it is. Fix it.")
     unfit = {
         name: secret_problem(name, variables[name])
         for name in SECRETS

@@ -37,7 +37,7 @@ options:
         description:
           - What fails together with the node where that is more than its host, such as a rack. A master
             and its replica are kept in different zones.
-          - For all nodes or for none. Without it, hosts are kept apart, which are told by their IP
+          - For all nodes or for none. Without it, hosts are kept apart, which are reported by their IP
             addresses.
         type: str
   username:

@@ -15,7 +15,7 @@ class FilterModule:
         return {
             "alert_rules": observability.alert_rules,
             "exporter_proxy": observability.exporter_proxy,
-            "figures": observability.figures,
+            "exporter_endpoints": observability.exporter_endpoints,
             "observability_problems": observability.input_problems,
             "scrape_configs": observability.scrape_configs,
         }

@@ -245,7 +245,7 @@ def resolved(name: Any) -> dict[str, Any] | None:
 
 
 def probe_of(variables: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What host_probe told of a host; nothing if it did not run or failed."""
+    """What host_probe reported of a host; nothing if it did not run or failed."""
     probe = variables.get("__preflight_probe")
     return dict(probe) if isinstance(probe, Mapping) and "listening" in probe else None
 

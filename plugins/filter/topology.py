@@ -87,7 +87,7 @@ def queue_hosts(
 
 
 def redis_monitor_password(password: str) -> str:
-    """What the user logs in with who reads the figures of Redis. The administrator's does not show in it."""
+    """What the user logs in with who reads the metrics of Redis. The administrator's does not show in it."""
     return hmac.new(password.encode(), b"airflowops.cluster monitor", hashlib.sha256).hexdigest()
 
 

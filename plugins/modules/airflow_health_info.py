@@ -46,7 +46,7 @@ EXAMPLES = r"""
     password: "{{ airflow_admin_password }}"
   register: airflow
 
-- name: Tell whose heart does not beat
+- name: Report whose heart does not beat
   ansible.builtin.debug:
     msg: "{{ airflow.jobs | selectattr('heartbeat_age', '>', 30) | list }}"
 """
@@ -178,7 +178,7 @@ def dags(api: AirflowApi) -> dict[str, Any]:
 
 
 def ask(api: AirflowApi) -> dict[str, Any]:
-    """All of it. Of one thing that cannot be had the reason is told, and the others all the same."""
+    """All of it. Of one thing that cannot be had the reason is reported, and the others all the same."""
     result: dict[str, Any] = {
         "answers": False,
         "login_refused": False,

@@ -97,7 +97,7 @@ options:
     default: [/usr/local/bin/airflow-run, python, /opt/airflow/current/runtime/airflow_setup.py, export]
 attributes:
   check_mode:
-    description: Tells what would be done.
+    description: Reports what would be done.
     support: full
   diff_mode:
     description: RV(steps) names what differs; values may be secret.

@@ -10,9 +10,9 @@ module: airflow_worker_drain
 short_description: Drain the Celery workers of a host, so that they finish their tasks and take no new ones
 version_added: 0.1.0
 description:
-  - Tells the workers of some hosts to take no more tasks, and waits until those that they have are done. Then
-    the workers can be stopped, and nothing has to wait for them. To stop them is left to the caller; a minute
-    later they would take tasks again.
+  - Stops the workers of some hosts from taking more tasks, and waits until their running tasks have ended.
+    Then the workers can be stopped, and nothing has to wait for them. To stop them is left to the caller; a
+    minute later they would take tasks again.
   - If tasks still run when O(timeout) is over, the workers take tasks again and the module fails, naming
     these tasks.
   - Works through Celery's remote control, with the commands that the role
@@ -45,7 +45,7 @@ options:
     default: false
 attributes:
   check_mode:
-    description: Tells which workers would be drained.
+    description: Lists which workers would be drained.
     support: full
   diff_mode:
     description: There is nothing to show.
@@ -100,7 +100,7 @@ from ansible_collections.airflowops.cluster.plugins.module_utils.celery.inspect 
 from ansible_collections.airflowops.cluster.plugins.module_utils.celery.pause import WorkerPause
 from ansible_collections.airflowops.cluster.plugins.module_utils.unlogged_module import QuietModule
 
-# Seconds. A worker that waited at the broker when it was told to stop takes one more message: kombu's Redis
+# Seconds. A worker that waited at the broker when it was asked to stop takes one more message: kombu's Redis
 # transport waits for up to a second at a time.
 LAST_MESSAGE = 1.5
 # Seconds in which workers answer who they are.
@@ -139,7 +139,7 @@ def main() -> None:
         if silent:
             module.fail_json(
                 msg=f"{', '.join(silent)} did not answer through the broker within {ROLL_CALL:g} s, so "
-                "nobody knows what tasks run there (journalctl -u airflow-worker@NAME may tell why). "
+                "nobody knows what tasks run there (journalctl -u airflow-worker@NAME may show why). "
                 "Restart it and run again, or stop it by systemctl, which waits for its tasks for "
                 "airflow_worker_stop_timeout. Nothing was changed.",
                 **result,

@@ -13,7 +13,7 @@ description:
   - Reads on a host what helps to find the cause of a trouble, within a range of time and a bound of size, and
     writes it to O(dest) on the controller, without secrets. Nothing is changed or left behind on the host.
   - Before anything is written, a plugin on the controller takes out the secrets of the inventory, of all its
-    hosts, in all forms in which they may appear, and what has the form of a secret. So no host is told a
+    hosts, in all forms in which they may appear, and what has the form of a secret. So no host receives a
     secret that it does not have.
 author:
   - The airflowops.cluster maintainers (@airflowops)
@@ -235,7 +235,7 @@ def collect(params: dict[str, Any]) -> Bundle:
     if since >= until:
         raise CollectError(f"logs_since ({params['since']}) is not before logs_until ({params['until']}).")
     bundle = Bundle(params["max_bytes"])
-    # What is small and tells most comes first: nothing of it is lost to the bound.
+    # What is small and reports most comes first: nothing of it is lost to the bound.
     for entry in params["commands"]:
         data = output(entry["argv"], bundle.tail(), entry["environment"])
         bundle.add(f"state/{entry['name']}", data, " ".join(entry["argv"]))

@@ -64,7 +64,7 @@ attributes:
     description: Returns the plan and changes nothing.
     support: full
   diff_mode:
-    description: The plan tells more.
+    description: The plan has more.
     support: none
 """
 

@@ -40,7 +40,7 @@ options:
       secret_content:
         description: Likewise, of a file that holds secrets. Shown neither in logs nor in differences.
         type: str
-      sealed:
+      encrypted:
         description:
           - Whether the file holds its O(files[].secret_content) as an encrypted credential, as
             M(airflowops.cluster.systemd_credential) writes it. Here it costs no round trip of its own.
@@ -78,10 +78,10 @@ options:
       mode:
         description:
           - Permissions, in octal digits. Not used for links.
-          - The default is V(0755) for folders, V(0600) for sealed files and V(0644) for all others.
+          - The default is V(0755) for folders, V(0600) for encrypted files and V(0644) for all others.
         type: str
       validate:
-        description: Command that tells whether the content is sound, with V(%s) for the file to look at.
+        description: Command that reports whether the content is sound, with V(%s) for the file to look at.
         type: str
       backup:
         description: Whether to keep a copy, dated, of a file whose content is replaced.
@@ -109,7 +109,7 @@ options:
     default: /var/lib/airflowops/previous
 attributes:
   check_mode:
-    description: Tells what would change. Contents are not validated.
+    description: Reports what would change. Contents are not validated.
     support: full
   diff_mode:
     description: Shows each file's change, except of those with O(files[].secret_content).
@@ -130,7 +130,7 @@ EXAMPLES = r"""
         mode: "0600"
       - path: /etc/example/database_password
         secret_content: "{{ example_database_password }}"
-        sealed: true
+        encrypted: true
       - path: /etc/example/password.txt
         absent: true
       - path: /opt/example/current

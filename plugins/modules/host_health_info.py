@@ -15,10 +15,10 @@ author:
 extends_documentation_fragment:
   - airflowops.cluster.attributes.read_only
 description:
-  - Tells in one call how the systemd units, Redis nodes, PostgreSQL, Patroni, etcd, HAProxy, backups,
+  - Reports in one call how the systemd units, Redis nodes, PostgreSQL, Patroni, etcd, HAProxy, backups,
     certificates, file systems and the memory of a host are. It asks all of them at the same time.
-  - Judges nothing and changes nothing. The playbook C(health.yml) makes findings of what it tells.
-  - What cannot be looked at has C(error), the reason, in the place of what would be told. The module itself
+  - Judges nothing and changes nothing. The playbook C(health.yml) makes findings of what it reports.
+  - What cannot be read has C(error), the reason, in the place of what would be reported. The module itself
     does not fail because of it.
 options:
   units:

@@ -15,7 +15,7 @@ author:
 extends_documentation_fragment:
   - airflowops.cluster.attributes.read_only
 description:
-  - Tells in one quick call what must be known of a host before software is put on it. That is how far its
+  - Reports in one quick call what must be known of a host before software is put on it. That is how far its
     clock is from the controller's, memory, free disk, distribution, Python versions, init system, and which
     process and systemd unit listens on which TCP port.
   - Reads C(/proc), C(/sys/fs/cgroup), C(/etc/os-release) and what O(digest_paths) names, starts no process,
@@ -44,8 +44,8 @@ notes:
   - The clock is compared by a plugin on the controller, which takes the times before and after the remote
     command. What the host spends on the probe itself does not add to RV(clock_uncertainty), and neither does
     the time that Ansible spends on looking for an interpreter or copying files.
-  - Does not fail where one of the system's files is missing or not readable; what it would have told is then
-    empty or null.
+  - Does not fail where one of the system's files is missing or not readable; its values are then empty or
+    null.
 attributes:
   platform:
     description: The systems it runs on.
@@ -257,7 +257,7 @@ packages:
   elements: str
   sample: ["openssh-server", "python3"]
 fqdn:
-  description: The name that the host gives itself, as Python's C(socket.getfqdn) tells it.
+  description: The name that the host gives itself, as Python's C(socket.getfqdn) reports it.
   returned: success
   type: str
   sample: worker1.example.org

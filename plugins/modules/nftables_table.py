@@ -14,7 +14,7 @@ description:
     second call with O(state=committed) ends the trial and writes the file from which it is loaded at boot. It
     has to come by another SSH connection than the first, so that rules which shut SSH out do not stay.
   - Compares what is loaded with what the file would load, in a network namespace of its own, so that a table
-    that was changed or flushed by hand is found and mended. What counters say and elements with a time limit
+    that was changed or flushed by hand is found and fixed. What counters say and elements with a time limit
     are not compared.
   - Connections that are open live on. Where the table is new, the kernel knows of none yet, and the set
     O(settling_set) lets their packets in for a minute.
@@ -83,7 +83,7 @@ EXAMPLES = r"""
     content: "{{ lookup('ansible.builtin.template', 'firewall.nft.j2') }}"
   register: rules
 
-- name: Connect anew
+- name: Connect again
   ansible.builtin.meta: reset_connection
 
 - name: Keep the rules

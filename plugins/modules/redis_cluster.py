@@ -43,7 +43,7 @@ options:
   nodes:
     description:
       - All nodes of the cluster. There must be at least 3 * (O(replicas_per_master) + 1) of them.
-      - Nodes are told apart by the identity they report, not by how their addresses are written. The nodes
+      - Nodes are distinguished by the identity they report, not by how their addresses are written. The nodes
         with the same IP address are on one host.
   replicas_per_master:
     description:

@@ -25,7 +25,7 @@ attributes:
     description: Returns what would be done and changes nothing.
     support: full
   diff_mode:
-    description: RV(promoted) tells all there is.
+    description: RV(promoted) says the same.
     support: none
   platform:
     platforms: posix

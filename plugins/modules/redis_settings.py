@@ -12,7 +12,7 @@ version_added: 0.1.0
 description:
   - Compares directives of C(redis.conf) with what each server runs with, and sets those that differ with
     C(CONFIG SET).
-  - Tells which servers have to be restarted for the rest (RV(restart)). It writes no file.
+  - Reports which servers have to be restarted for the rest (RV(restart)). It writes no file.
 author:
   - The airflowops.cluster maintainers (@airflowops)
 extends_documentation_fragment:

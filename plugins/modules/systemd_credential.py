@@ -96,7 +96,7 @@ def main() -> None:
     entry = {
         **{name: option.get("default") for name, option in ENTRY.items()},
         **{name: params[name] for name in ("path", "owner", "group", "mode")},
-        **({"secret_content": params["content"], "sealed": True} if present else {"absent": True}),
+        **({"secret_content": params["content"], "encrypted": True} if present else {"absent": True}),
     }
     try:
         result = write_files(module, [entry])

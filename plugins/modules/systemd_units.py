@@ -12,7 +12,7 @@ version_added: 0.1.0
 description:
   - Enables and starts several units at once and waits until all of them are ready, which takes as long as the
     slowest and not as long as the sum.
-  - Tells which running units were started before one of their files was last changed (RV(stale)), and
+  - Reports which running units were started before one of their files was last changed (RV(stale)), and
     restarts those on request. As this is read off the host, a run that was interrupted between writing a
     file and restarting the service is made good by the next one.
   - A unit that is still on its way up with files older than those that are there now is restarted at once,

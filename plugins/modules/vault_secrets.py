@@ -43,7 +43,7 @@ attributes:
     description: Runs on the controller alone.
     support: full
   check_mode:
-    description: Tells what would be added.
+    description: Reports what would be added.
     support: full
   diff_mode:
     description: There is nothing that might be shown.

@@ -31,7 +31,7 @@ def common_name(pem: str) -> str:
 def certificate_problems(
     certificate: str, private_key: str, names: Iterable[str], now: datetime | None = None
 ) -> list[str]:
-    """Each problem as "what is wrong: mend", where what is wrong begins with a verb.
+    """Each problem as "what is wrong: fix", where what is wrong begins with a verb.
 
     certificate: in PEM, the host's own first, then those of the authorities between.
     names: the names and addresses that clients use.
@@ -95,7 +95,7 @@ def time_problem(certificate: x509.Certificate, now: datetime, whose: str) -> st
 
 
 def validity(certificate: x509.Certificate) -> tuple[datetime, datetime]:
-    # Before version 42 of cryptography they are told without their zone.
+    # Before version 42 of cryptography they are reported without their zone.
     if hasattr(certificate, "not_valid_after_utc"):
         return certificate.not_valid_before_utc, certificate.not_valid_after_utc
     return (

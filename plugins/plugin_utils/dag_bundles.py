@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`airflow_dag_bundles`: what Airflow is told of them, what is secret in them, and what is wrong with them.
+"""`airflow_dag_bundles`: Airflow's configuration of them, the secrets in them, and what is wrong with them.
 
 Pure functions. A bundle is {name, git, ref, subdir, refresh, ssh_key, known_hosts, username, token}, or
 {name, s3, refresh, ...} with the rest of a place in an object store (see `object_store`), or {name,
@@ -38,7 +38,7 @@ REFRESH_SECONDS = 60
 LEAST_REFRESH = 5
 
 
-# --- What Airflow is told
+# --- What Airflow's configuration says
 
 
 def identifier(bundle: Mapping[str, Any]) -> str:
@@ -62,7 +62,7 @@ def known_hosts_file(bundle: Mapping[str, Any], directory: str) -> str:
 
 
 def bundle_config(bundles: Iterable[Mapping[str, Any]], folder: bool) -> list[dict[str, Any]]:
-    """`[dag_processor] dag_bundle_config_list`; `folder` tells whether there is a folder of DAGs, too."""
+    """`[dag_processor] dag_bundle_config_list`; `folder` is whether there is a folder of DAGs, too."""
     config: list[dict[str, Any]] = []
     if folder:
         config.append(
@@ -159,7 +159,7 @@ def bundle_servers(bundles: Any, directory: str, environment: Any = None) -> lis
     """[{server: HOST:PORT, copy: a file of what a host has of it}] of the bundles from other hosts.
 
     Of what is no list of bundles: none. environment: airflow_environment; with a proxy there, the servers
-    behind it are left out, as only the fetch itself can tell whether they are reached.
+    behind it are left out, as only the fetch itself shows whether they are reached.
     """
     listed = bundles if isinstance(bundles, Sequence) and not isinstance(bundles, str) else []
     found = []

@@ -11,7 +11,7 @@ The description is a dictionary::
     ports:      {variable: port, or list of ports} of the host whose openings are wanted
     ssh_ports:  [ports at which SSH listens there]
     floating:   whether the hosts of nginx share an address (VRRP)
-    networks:   {"ssh_sources": [...], "clients": [...], "figure_readers": [...]}, in CIDR notation, or
+    networks:   {"ssh_sources": [...], "clients": [...], "metrics_readers": [...]}, in CIDR notation, or
                 names of hosts and groups
     extra:      firewall_extra, of which `sources` may be names as well
     groups:     {group: [hosts]}, every group of the inventory
@@ -40,7 +40,7 @@ class Way(NamedTuple):
     why: str
 
 
-# All that listens for other hosts. `airflow` stands for the hosts of masters, workers and Flower, `figures`
+# All that listens for other hosts. `airflow` stands for the hosts of masters, workers and Flower, `metrics`
 # for those with exporters. What is not here is asked on loopback only. For people: docs/network.md.
 WAYS = (
     Way("redis_cluster", "redis_cluster_ports", ("airflow", "redis_cluster"), "Redis"),
@@ -61,7 +61,7 @@ WAYS = (
     Way("airflow", "airflow_release_port", ("airflow",), "the release of Airflow, while it is handed on"),
     Way("flower", "flower_port", ("nginx_lb",), "Flower"),
     Way("nginx_lb", "nginx_lb_ports", ("clients",), "nginx"),
-    Way("figures", "observability_port", ("figure_readers",), "figures"),
+    Way("metrics", "observability_port", ("metrics_readers",), "metrics"),
 )
 
 
@@ -249,17 +249,17 @@ def network_elements(networks: Iterable[Network], family: int) -> list[str]:
 
 
 def network_problem(text: Any) -> str:
-    """Why a text is no network, as an end of a sentence with a mend; empty if it is one."""
+    """Why a text is no network, as an end of a sentence with a fix; empty if it is one."""
     if not isinstance(text, str):
         return f"{text!r}, which is no network: give text such as 192.0.2.0/24"
     try:
         ipaddress.ip_network(text)
     except ValueError:
         try:
-            mend = f"did you mean {ipaddress.ip_network(text, strict=False)}?"
+            fix = f"did you mean {ipaddress.ip_network(text, strict=False)}?"
         except ValueError:
-            mend = "give an address or a network such as 192.0.2.0/24"
-        return f"{text}, which is no network: {mend}"
+            fix = "give an address or a network such as 192.0.2.0/24"
+        return f"{text}, which is no network: {fix}"
     return ""
 
 

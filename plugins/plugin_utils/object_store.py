@@ -69,7 +69,7 @@ def server_of(place: Mapping[str, Any]) -> tuple[str, int] | None:
 
 
 def place_problems(place: Mapping[str, Any]) -> list[str]:
-    """What is wrong with the place, in words without its secrets, each with its mend after a colon."""
+    """What is wrong with the place, in words without its secrets, each with its fix after a colon."""
     problems = []
     if not URL.fullmatch(str(place["s3"])):
         problems.append("has an s3 that names no place: write s3://BUCKET or s3://BUCKET/PREFIX")
@@ -114,9 +114,9 @@ def remote_log_secrets(place: Mapping[str, Any]) -> dict[str, str]:
 
 
 def remote_log_problems(place: Any) -> list[str]:
-    """What is wrong with airflow_remote_logs, without its secrets, each with its mend after a colon."""
+    """What is wrong with airflow_remote_logs, without its secrets, each with its fix after a colon."""
     if not isinstance(place, Mapping) or not place:
-        # Of another type is told where types are judged.
+        # Of another type is reported where types are checked.
         return []
     problems = []
     for option in place:

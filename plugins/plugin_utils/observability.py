@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which figures each host has, what Prometheus reads of them, and which alerts it has. Pure functions."""
+"""Which metrics each host has, what Prometheus reads of them, and which alerts it has. Pure functions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ AIRFLOW_LABELS = ("dag_id", "task_id", "state", "queue", "pool_name", "job_name"
 COUNTERS, GAUGES, TIMERS = "collectd_statsd_derive_total", "collectd_statsd_gauge", "collectd_statsd_latency"
 
 
-def figures(
+def exporter_endpoints(
     hosts: Sequence[str],
     hostvars: Mapping[str, Mapping[str, Any]],
     parts: Mapping[str, Sequence[str]],
@@ -83,7 +83,7 @@ def redis_target(own: Mapping[str, Any], host: str, port: int) -> str:
 
 
 def exporter_proxy(host: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration of exporter_exporter, which hands all figures of a host out at one port."""
+    """The configuration of exporter_exporter, which hands all metrics of a host out at one port."""
     return {
         "modules": {
             name: {"method": "http", "timeout": "10s", "http": {"verify": False, **module["http"]}}
@@ -95,7 +95,7 @@ def exporter_proxy(host: Mapping[str, Any]) -> dict[str, Any]:
 def scrape_configs(
     hosts: Mapping[str, Mapping[str, Any]], interval: int, broker_prefix: str
 ) -> list[dict[str, Any]]:
-    """Prometheus' scrape_configs, a job for each kind of figures. `instance` is the name of the host."""
+    """Prometheus' scrape_configs, a job for each kind of metrics. `instance` is the name of the host."""
     jobs: dict[str, list[dict[str, Any]]] = {}
     for host, entry in hosts.items():
         address = f"[{entry['address']}]" if ":" in entry["address"] else entry["address"]
@@ -150,7 +150,7 @@ def postgres_relabelling() -> list[dict[str, Any]]:
 
 
 def airflow_relabelling() -> list[dict[str, Any]]:
-    """Airflow's figures by their own names: airflow.ti.finish,dag_id=a as airflow_ti_finish_total.
+    """Airflow's metrics by their own names: airflow.ti.finish,dag_id=a as airflow_ti_finish_total.
 
     The receiver puts the whole name into the label `statsd`, tags and all.
     """
@@ -210,7 +210,7 @@ def alert_rules(
 def input_problems(
     values: Mapping[str, Any], alerts: Sequence[str], amtool: Mapping[str, Any] | None = None
 ) -> list[str]:
-    """What is wrong with the inputs of the role, each as `what: how to mend it`. Nothing of a secret."""
+    """What is wrong with the inputs of the role, each as `what: how to fix it`. Nothing of a secret."""
     problems = [
         f"observability_allow names {entry}, which is no address or network: write it as in 10.0.0.0/24"
         for entry in listed(values.get("observability_allow"))

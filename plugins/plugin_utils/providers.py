@@ -16,7 +16,7 @@ S3_BUNDLE = f"{AMAZON}aws.bundles.s3.S3DagBundle"
 def provider_needs(bundles: Any, remote_logs: Any, secrets_backend: Any) -> list[tuple[str, str]]:
     """(variable, class) of each class of Airflow's providers that the inventory asks for.
 
-    What is no list of bundles, or no dictionary, asks for none: it is told elsewhere.
+    What is no list of bundles, or no dictionary, asks for none: it is reported elsewhere.
     """
     needs: list[tuple[str, Any]] = [("airflow_remote_logs", S3_LOGS)] if remote_logs else []
     if isinstance(bundles, Sequence) and not isinstance(bundles, str):

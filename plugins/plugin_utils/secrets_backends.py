@@ -46,9 +46,9 @@ def backend_secrets(settings: Mapping[str, Any], side: str) -> dict[str, str]:
 
 
 def backend_problems(settings: Any) -> list[str]:
-    """What is wrong with the variable, without its secrets, each with its mend after a colon."""
+    """What is wrong with the variable, without its secrets, each with its fix after a colon."""
     if not isinstance(settings, Mapping) or not settings:
-        # Of another type is told where types are judged.
+        # Of another type is reported where types are checked.
         return []
     problems = [
         f"has an option {option} that there is none of{nearest(str(option), OPTIONS)}: correct or remove it"

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Gives the secrets in a file of variables new values, step by step.
 
-`announce` makes the new values, which those who accept a secret are told of; with `use` they take the place
+`announce` makes the new values, which those who accept a secret are given; with `use` they take the place
 of the old ones, which are still accepted; `forget` ends that, and with `end`, when every part has heard of
 it, nothing is under way any more. That stands in a variable of the file:
 

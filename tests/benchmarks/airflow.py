@@ -71,7 +71,7 @@ MOST_GAP, LEAST_RATE = 0.25, 2.0
 
 
 def stock(lab: Lab) -> dict[str, dict[str, str]]:
-    """Airflow's own defaults of what we set, as the release in use tells them."""
+    """Airflow's own defaults of what we set, as the release in use reports them."""
     program = (
         "import json; from airflow.configuration import conf; "
         f"wanted = json.loads('{json.dumps(TUNED)}'); "
@@ -180,7 +180,7 @@ def many(lab: Lab, number: int, seconds: float) -> tuple[float, int]:
 
 
 def give_up(lab: Lab, path: str) -> None:
-    """The scheduler holds the rows that this changes, too: one of the two may be told to try again."""
+    """The scheduler holds the rows that this changes, too: one of the two may be asked to try again."""
     deadline = time.monotonic() + PATIENCE
     lab.airflow.patiently(lambda: lab.airflow.patch(path, {"state": "failed"}), deadline)
 

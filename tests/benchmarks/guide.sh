@@ -1,7 +1,7 @@
 #!/bin/bash
 # guide.sh LAB_DIRECTORY: the published guides' steps as plain shell over SSH, every
 # step on all of its hosts at once, each step after the one before, as they are
-# printed. What is broken in them is mended in the cheapest way that works: the
+# printed. What is broken in them is fixed in the cheapest way that works: the
 # broker URL names the node that owns the slot of Airflow's keys.
 set -euo pipefail
 lab=$1

@@ -33,7 +33,9 @@ def tasks(side: str, folder: Path, files: int, credentials: int) -> list[dict[st
     secrets = {str(folder / f"etc/secret{number}"): f"hunter{number}" for number in range(credentials)}
     if side == "host_files":
         entries = [{"path": path, "content": rendered} for path in paths]
-        entries += [{"path": path, "secret_content": text, "sealed": True} for path, text in secrets.items()]
+        entries += [
+            {"path": path, "secret_content": text, "encrypted": True} for path, text in secrets.items()
+        ]
         return [{"airflowops.cluster.host_files": {"files": entries}}]
     return [
         *(

@@ -10,9 +10,9 @@ import time
 from functools import partial
 
 import redis_suite
-from figures import RUNS_HEADER as HEADER
 from lab import MASTER_UNITS, ROOT, Lab, wait_until
 from lab_runs import Runs, killed
+from results import RUNS_HEADER as HEADER
 from suite import Fault
 
 __all__ = ["HEADER"]

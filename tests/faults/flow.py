@@ -4,7 +4,7 @@
 """A flow of plain Celery tasks on a host of the lab, under the very Celery configuration of its Airflow.
 
     celery -A flow worker -Q flow ...       takes tasks
-    python flow.py FILE PER_SECOND          publishes until it is told to end, a line to FILE for each
+    python flow.py FILE PER_SECOND          publishes until it is configured to end, a line to FILE for each
 
 All hosts of a lab share one kernel, so that its monotonic clock gives one order to what happens on them.
 Lines: `a ID TIME` accepted by the broker, `s ID TIME` an execution begins, `e ID TIME` it ends.

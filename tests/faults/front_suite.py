@@ -10,9 +10,9 @@ import time
 from functools import partial
 
 from airflow_suite import one_of
-from figures import VISITS_HEADER as HEADER
 from lab import MASTER_UNITS, Lab, wait_until
 from lab_visits import Visits
+from results import VISITS_HEADER as HEADER
 from suite import Fault
 
 __all__ = ["HEADER"]

@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-import figures
-from figures import Records
+import results
 from lab import Lab, credential, wait_until
+from results import Records
 
 HERE = Path(__file__).parent
 FOLDER = "/var/lib/airflow/flow"
@@ -34,7 +34,7 @@ class Flow:
     """Transient systemd units on the lab's hosts, with the environment of Airflow's own services."""
 
     note = f"{PER_SECOND} plain Celery tasks a second on three workers of {CONCURRENCY} slots each"
-    count = staticmethod(figures.count)
+    count = staticmethod(results.count)
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab

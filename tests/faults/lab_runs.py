@@ -10,10 +10,10 @@ import threading
 import time
 from collections import Counter
 
-import figures
-from figures import Records, Round
+import results
 from lab import Lab, wait_until
 from lab_flow import each
+from results import Records, Round
 from test_4_faults import put_dag
 
 RECORDS = "/var/lib/airflow/lab_flow"
@@ -111,10 +111,10 @@ class Runs:
 
     def count(self, records: Records, fault_at: float, **_: int) -> Round:
         states = self.states()
-        done = figures.count(
+        done = results.count(
             records, fault_at, sum(states.values()), sum(states.values()) - states["success"]
         )
-        return dataclasses.replace(done, again=figures.again(records))
+        return dataclasses.replace(done, again=results.again(records))
 
 
 def cut_short(noted: list[str], at: float) -> list[str]:

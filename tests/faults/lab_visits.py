@@ -13,9 +13,9 @@ import threading
 import time
 from urllib.parse import urlsplit
 
-import figures
-from figures import Visit
+import results
 from lab import Lab, wait_until
+from results import Visit
 
 USERS = 6
 # Seconds between two requests of a user.
@@ -82,7 +82,7 @@ class Visits:
             begun = time.monotonic()
             problem = ask(connection, method, path, token)
             if problem and used:
-                # A browser tries anew what failed on a connection that had been good.
+                # A browser tries again what failed on a connection that had been good.
                 connection.close()
                 if problem in ("RemoteDisconnected", "ConnectionResetError", "BrokenPipeError"):
                     problem = ask(connection, method, path, token)
@@ -115,8 +115,8 @@ class Visits:
     def drained(self, timeout: float) -> list[Visit]:  # noqa: ARG002 - as the other flows
         return self.seen
 
-    def count(self, seen: list[Visit], fault_at: float, **_: int) -> figures.Round:
-        return figures.count_visits(seen, fault_at)
+    def count(self, seen: list[Visit], fault_at: float, **_: int) -> results.Round:
+        return results.count_visits(seen, fault_at)
 
 
 def ask(connection: http.client.HTTPSConnection, method: str, path: str, token: str) -> str:

@@ -9,10 +9,10 @@ import dataclasses
 import time
 from pathlib import Path
 
-import figures
-from figures import Records, Round
+import results
 from lab import Lab, credential, wait_until
 from lab_flow import each
+from results import Records, Round
 
 HERE = Path(__file__).parent
 FOLDER = "/var/lib/airflow/written"
@@ -122,7 +122,7 @@ class Writer:
             lambda host: self.lab.host(host).run(f"cat {WATCH_FOLDER}/watched").stdout.splitlines(),
             self.hosts,
         )
-        done = figures.count(records, fault_at, dag_tasks, dag_failed)
+        done = results.count(records, fault_at, dag_tasks, dag_failed)
         return dataclasses.replace(
-            done, overlapping=figures.at_once([line for some in seen for line in some])
+            done, overlapping=results.at_once([line for some in seen for line in some])
         )

@@ -10,9 +10,9 @@ import time
 
 import metastore
 from cut import cut_off, install_nft
-from figures import ROWS_HEADER as HEADER
 from lab import ROOT, Lab, wait_until
 from lab_writer import Writer
+from results import ROWS_HEADER as HEADER
 from suite import Fault
 
 __all__ = ["HEADER"]

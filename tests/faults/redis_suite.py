@@ -9,9 +9,9 @@ import shlex
 import time
 
 from cut import cut_off, install_nft
-from figures import HEADER
 from lab import ROOT, Lab, wait_until
 from lab_flow import Flow, each
+from results import HEADER
 from suite import Fault
 from test_2_verify import redis_info
 

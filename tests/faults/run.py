@@ -28,7 +28,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path[:0] = [str(HERE), str(ROOT / "tests/lab"), str(ROOT / ".collections")]
 
-import figures
+import results
 from lab import Lab
 from lab_flow import Flow
 from lab_runs import Runs
@@ -56,7 +56,7 @@ QUIET_SECONDS = 4
 
 def make_round(
     lab: Lab, flow: AnyFlow, fault: Fault, whole: Callable[[Lab], None], beside: bool
-) -> figures.Round:
+) -> results.Round:
     start = time.monotonic()
     flow.begin()
     try:
@@ -71,7 +71,7 @@ def make_round(
     finally:
         flow.end()
     records = flow.drained(DRAIN_SECONDS)
-    if isinstance(records, figures.Records):
+    if isinstance(records, results.Records):
         tell_lost(records, fault_at)
     whole(lab)
     if load is None:
@@ -81,7 +81,7 @@ def make_round(
     return flow.count(records, fault_at, dag_tasks=DAG_TASKS, dag_failed=failed)
 
 
-def tell_lost(records: figures.Records, fault_at: float) -> None:
+def tell_lost(records: results.Records, fault_at: float) -> None:
     """When what was lost was accepted, before or after the last sign of life before the gap."""
     moments = sorted(records.accepted.values())
     steps = [(later - now, now) for now, later in itertools.pairwise(moments) if later > fault_at]
@@ -126,7 +126,7 @@ def main() -> int:
         lab.playbook(ROOT / "molecule/shared/create.yml")
         lab.playbook(ROOT / "site.yml")
     flow = module.flow(lab)
-    results: dict[str, list[figures.Round]] = {fault.name: [] for fault in faults}
+    results: dict[str, list[results.Round]] = {fault.name: [] for fault in faults}
     try:
         put_load_dag(lab)
         module.prepare(lab)
@@ -141,13 +141,13 @@ def main() -> int:
         flow.stop()
         if not options.keep:
             lab.playbook(ROOT / "molecule/shared/destroy.yml")
-    table = figures.table(results, {fault.name: fault.title for fault in faults}, module.HEADER)
+    table = results.table(results, {fault.name: fault.title for fault in faults}, module.HEADER)
     if not options.only:
         write_page(options.suite, flow, table, options.rounds)
     objections = [
         text
         for fault in faults
-        for text in figures.objections(
+        for text in results.objections(
             fault.name,
             results[fault.name],
             fault.planned,
@@ -157,7 +157,7 @@ def main() -> int:
         )
     ]
     print("\n".join([*table, *objections]))
-    summary = {name: figures.summary(rounds) for name, rounds in results.items()}
+    summary = {name: results.summary(rounds) for name, rounds in results.items()}
     print(json.dumps({"suite": options.suite, "rounds": options.rounds, "faults": summary}))
     return 1 if objections else 0
 

@@ -166,7 +166,7 @@ class Server:
         self.wait_ready()
 
     def stop(self) -> None:
-        """End it as a crash would: nothing is saved, nobody is told."""
+        """End it as a crash would: nothing is saved, nobody is reported."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()

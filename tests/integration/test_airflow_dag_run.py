@@ -338,19 +338,19 @@ def test_an_unknown_dag_and_an_import_error(dag_run):
 
 
 def test_a_dag_whose_file_breaks_and_is_mended(airflow, dag_run):
-    path = airflow.home / "dags" / "mended.py"
-    path.write_text(DAGS["good.py"].replace("quick", "mended").replace("good", "mended_too"))
-    assert dag_run("mended")["state"] == "success"
+    path = airflow.home / "dags" / "fixed.py"
+    path.write_text(DAGS["good.py"].replace("quick", "fixed").replace("good", "mended_too"))
+    assert dag_run("fixed")["state"] == "success"
     path.write_text("from airflow.sdk import dag\n1 / 0\n")
     api = AirflowApi(airflow.url, "admin", PASSWORD)
     deadline = time.monotonic() + 60
-    while not api.get("dags/mended")["has_import_errors"]:
+    while not api.get("dags/fixed")["has_import_errors"]:
         assert time.monotonic() < deadline
         time.sleep(0.2)
-    result = dag_run("mended", dag_timeout=0.5)
-    assert "mended.py: ZeroDivisionError" in result["msg"]
-    path.write_text(DAGS["good.py"].replace("quick", "mended").replace("good", "mended_too"))
-    assert dag_run("mended", dag_timeout=30)["state"] == "success"
+    result = dag_run("fixed", dag_timeout=0.5)
+    assert "fixed.py: ZeroDivisionError" in result["msg"]
+    path.write_text(DAGS["good.py"].replace("quick", "fixed").replace("good", "mended_too"))
+    assert dag_run("fixed", dag_timeout=30)["state"] == "success"
 
 
 def test_a_wrong_password(dag_run):

@@ -59,12 +59,12 @@ def lists(folder: Path) -> set[Path]:
 
 def is_good(revoked: Path, ca: Path) -> bool:
     """Whether it is the list that the CA has signed, and good until the CA ends."""
-    told = subprocess.run(
+    reported = subprocess.run(
         ["openssl", "crl", "-in", revoked, "-CAfile", ca, "-noout", "-nextupdate"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     end = subprocess.check_output(["openssl", "x509", "-in", ca, "-noout", "-enddate"], text=True)
-    return "verify OK" in told.stderr and told.stdout.split("=")[1] == end.split("=")[1]
+    return "verify OK" in reported.stderr and reported.stdout.split("=")[1] == end.split("=")[1]
 
 
 def fits(folder: Path) -> bool:

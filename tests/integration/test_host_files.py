@@ -200,7 +200,7 @@ def host_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.usefixtures("host_key")
 def test_sealed_file_opens_under_its_name_alone(tmp_path: Path) -> None:
     path = tmp_path / "password"
-    wish = {"path": str(path), "secret_content": "hunter2 \u00e9", "sealed": True}
+    wish = {"path": str(path), "secret_content": "hunter2 \u00e9", "encrypted": True}
     assert write(wish, check=True)["changed_paths"] == [str(path)]
     assert not path.exists()
     result = write(wish)
@@ -215,11 +215,11 @@ def test_sealed_file_opens_under_its_name_alone(tmp_path: Path) -> None:
 
 def test_sealed_file_is_written_when_its_secret_or_the_key_is_another(tmp_path: Path, host_key: Path) -> None:
     path = tmp_path / "password"
-    wish = {"path": str(path), "secret_content": "one", "sealed": True}
+    wish = {"path": str(path), "secret_content": "one", "encrypted": True}
     write(wish)
-    sealed = path.read_bytes()
+    encrypted = path.read_bytes()
     assert write(wish)["changed"] is False
-    assert path.read_bytes() == sealed
+    assert path.read_bytes() == encrypted
     assert write({**wish, "secret_content": "two"})["changed_paths"] == [str(path)]
     assert write({**wish, "secret_content": "two"})["changed"] is False
     # A copy of the machine, with a key of its own.
@@ -229,7 +229,7 @@ def test_sealed_file_is_written_when_its_secret_or_the_key_is_another(tmp_path: 
 
 
 def test_only_secrets_are_sealed(tmp_path: Path) -> None:
-    result = write({"path": str(tmp_path / "a"), "content": "x", "sealed": True})
+    result = write({"path": str(tmp_path / "a"), "content": "x", "encrypted": True})
     assert result["failed"]
     assert "secret_content" in result["msg"]
     assert not (tmp_path / "a").exists()
@@ -325,7 +325,7 @@ def test_a_credential_of_its_own_module_opens_under_its_name_and_is_not_shown(tm
     assert opened.stdout == b"hunter2"
     assert not run_module("systemd_credential", **wish)["changed"]
     # host_files takes it for the same.
-    assert not write({"path": str(path), "secret_content": "hunter2", "sealed": True})["changed"]
+    assert not write({"path": str(path), "secret_content": "hunter2", "encrypted": True})["changed"]
     assert run_module("systemd_credential", path=str(path), state="absent")["changed_paths"] == [str(path)]
     assert not run_module("systemd_credential", path=str(path), state="absent")["changed"]
     assert "content" in run_module("systemd_credential", path=str(path))["msg"]

@@ -145,10 +145,10 @@ class Flow:
         return (self.directory / "worker.log").read_text()[-3000:]
 
 
-def until(met: Callable[[], Any], seconds: float = 30, tell: Callable[[], str] = str) -> Any:
+def until(met: Callable[[], Any], seconds: float = 30, report: Callable[[], str] = str) -> Any:
     deadline = time.monotonic() + seconds
     while not (result := met()):
-        assert time.monotonic() < deadline, tell()
+        assert time.monotonic() < deadline, report()
         time.sleep(0.1)
     return result
 
@@ -307,7 +307,7 @@ def test_sqs(tmp_path: Path, celery_python: str) -> None:
             return False
 
         until(up, 60)
-        # An endpoint of its own is told in the URL; AWS itself needs `sqs://` alone.
+        # An endpoint of its own is reported in the URL; AWS itself needs `sqs://` alone.
         url = f"sqs://AKIAEXAMPLEKEY:{QUOTED}@127.0.0.1:{port}"
         flow = Flow(
             tmp_path, celery_python, url, region="eu-central-1", is_secure=False, wait_time_seconds=1,

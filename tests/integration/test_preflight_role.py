@@ -192,8 +192,8 @@ def test_everything_bad_is_told_once_and_no_secret_is_shown(lab: Lab) -> None:
     known = [problem for problem in found if problem.startswith(tuple(expected))]
     assert known == found, "\n".join(found)
     assert len(found) == len(expected)
-    for problem, (_start, mend) in zip(found, sorted(expected.items())):
-        assert mend in problem
+    for problem, (_start, fix) in zip(found, sorted(expected.items())):
+        assert fix in problem
     for secret in [*lab.secrets.values(), "Kq81-another-key-7z"]:
         assert secret not in run.stdout + run.stderr
 
@@ -307,20 +307,20 @@ def with_database(lab: Lab, python: Path) -> Lab:
 def test_a_database_that_does_not_answer_is_reported_with_all_else(lab: Lab) -> None:
     lab.groups["airflow_master"]["vars"]["airflow_verison"] = "3.3.2"
     done = with_database(lab, airflow_python()).play()
-    told = " ".join(done.stdout.split())
-    assert "Nothing was changed" in told
-    assert "airflow_database_url cannot be used from master1, master2, worker1, worker2" in told
-    assert "Connection refused" in told
-    assert "airflow_verison" in told
+    reported = " ".join(done.stdout.split())
+    assert "Nothing was changed" in reported
+    assert "airflow_database_url cannot be used from master1, master2, worker1, worker2" in reported
+    assert "Connection refused" in reported
+    assert "airflow_verison" in reported
     assert "not-shown" not in done.stdout
 
 
 def test_without_psycopg2_the_login_is_tried_once_all_else_is_right(lab: Lab, tmp_path: Path) -> None:
     subprocess.run([airflow_python(), "-m", "venv", "--without-pip", tmp_path / "bare"], check=True)
     done = with_database(lab, tmp_path / "bare/bin/python").play("--check")
-    told = " ".join(done.stdout.split())
+    reported = " ".join(done.stdout.split())
     assert done.returncode == 0, done.stdout[-3000:]
-    assert "psycopg2 is missing on master1, and check mode does not install it" in told
+    assert "psycopg2 is missing on master1, and check mode does not install it" in reported
     # The package is there, and is of another Python.
     done = lab.play()
     assert done.returncode != 0

@@ -44,7 +44,7 @@ def waiting():
 
 waiting()
 """
-# A worker that has taken one message and does not get to it, until it is told to end.
+# A worker that has taken one message and does not get to it, until it is configured to end.
 HOLDER = """
 import sys
 from celery import Celery

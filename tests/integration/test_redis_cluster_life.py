@@ -211,7 +211,7 @@ def test_migration_that_was_left_open(servers: Servers, flavor: Flavor, sides: s
         if sides != "target":
             source.run("CLUSTER", "SETSLOT", slot, "MIGRATING", target_id)
         if sides == "target with keys":
-            # A client would find no key at the source and write it there anew: an operator has to choose.
+            # A client would find no key at the source and write it there again: an operator has to choose.
             client.ending.set()
             client.join()
             source.run("MIGRATE", target.host, target.port, "key-1", 0, 5000)

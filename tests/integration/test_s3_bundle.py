@@ -78,12 +78,12 @@ class Host:
         return shown
 
     def check(self, *bundles: dict[str, Any], away: bool = False) -> dict[str, str]:
-        """{name: what is wrong}, as it is told before the services start."""
+        """{name: what is wrong}, as it is reported before the services start."""
         code, shown = self.run("-m", "airflowops_runtime.fetch_bundles", bundles=[*bundles], away=away)
         names = {bundle["name"] for bundle in bundles}
-        told = dict(line.split(": ", 1) for line in shown.splitlines() if line.split(": ")[0] in names)
-        assert code == bool(told), shown
-        return told
+        reported = dict(line.split(": ", 1) for line in shown.splitlines() if line.split(": ")[0] in names)
+        assert code == bool(reported), shown
+        return reported
 
 
 @pytest.fixture(scope="module")
@@ -96,16 +96,16 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Host:
 
 
 def test_what_cannot_be_read_is_named(host: Host) -> None:
-    told = host.check(
+    reported = host.check(
         host.bundle("lake"),
         host.bundle("key", secret_key="another-key-than-its-own"),
         host.bundle("bucket", "s3://none-of-it/etl"),
         host.bundle("place", "s3://dags/nowhere"),
     )
-    assert sorted(told) == ["bucket", "key", "place"]
-    assert "NoSuchBucket" in told["bucket"]
-    assert "SignatureDoesNotMatch" in told["key"]
-    assert told["place"] == "there is nothing in s3://dags/nowhere/"
+    assert sorted(reported) == ["bucket", "key", "place"]
+    assert "NoSuchBucket" in reported["bucket"]
+    assert "SignatureDoesNotMatch" in reported["key"]
+    assert reported["place"] == "there is nothing in s3://dags/nowhere/"
 
 
 def test_it_follows_what_is_in_the_store(host: Host) -> None:
@@ -134,7 +134,7 @@ def test_what_is_here_is_served_while_the_store_is_away(host: Host) -> None:
     shown = host.serve(lake, theirs, new, away=True)
     assert "lake serves __pycache__/first.pyc first.py # FIRST dag of airflow\n" in shown
     assert "new fails: Failed to connect" in shown
-    # When this fails, Amazon's provider has mended it.
+    # When this fails, Amazon's provider has fixed it.
     assert "theirs fails: Failed to connect" in shown
 
 
@@ -183,9 +183,9 @@ def test_a_store_with_a_ca_of_its_own(host: Host, https: tuple[str, Path]) -> No
     endpoint, ca_file = https
     known = host.bundle("known", "s3://dags/etl", endpoint=endpoint, ca_file=str(ca_file))
     unknown = host.bundle("unknown", "s3://dags/etl", endpoint=endpoint)
-    told = host.check(known, unknown)
-    assert list(told) == ["unknown"]
-    assert "certificate verify failed" in told["unknown"]
+    reported = host.check(known, unknown)
+    assert list(reported) == ["unknown"]
+    assert "certificate verify failed" in reported["unknown"]
     shown = host.serve(known, unknown)
     assert "known serves first.py" in shown
     assert "unknown fails: " in shown

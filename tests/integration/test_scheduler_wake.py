@@ -21,7 +21,7 @@ from test_postgres_probe import PROGRAMS, as_postgres
 
 FILES = Path(__file__).resolve().parents[2] / "roles/airflow_common/files"
 
-# Sleeps for as many seconds as a line says, or works for as many; tells for how long, and whether it listens.
+# Sleeps or works for as many seconds as a line says; reports for how long, and whether it listens.
 SCHEDULER = """
 import sys, time
 sys.path.insert(0, sys.argv[1])

@@ -28,7 +28,7 @@ def first(backends):
     return [type(backends[0]).__name__, backends[0].get_variable("place")]
 
 shown = conf.as_dict(display_sensitive=False, display_source=False)
-print("told", json.dumps({
+print("reported", json.dumps({
     "server": first(ensure_secrets_loaded()),
     "client": first(load(default_backends=DEFAULT_SECRETS_SEARCH_PATH_WORKERS)),
     "shown": {section: options for section, options in shown.items() if section in ("secrets", "workers")},
@@ -69,27 +69,27 @@ def ask(home: Path, *sides: str, worker: bool = True) -> tuple[dict[str, Any], s
             **commands,
         },
     )
-    (line,) = (line for line in shown.stdout.splitlines() if line.startswith("told "))
-    return json.loads(line.removeprefix("told ")), line
+    (line,) = (line for line in shown.stdout.splitlines() if line.startswith("reported "))
+    return json.loads(line.removeprefix("reported ")), line
 
 
 def test_a_master(tmp_path: Path) -> None:
-    told, line = ask(tmp_path, "masters", "workers")
-    assert told["server"] == ["LocalFilesystemBackend", "masters"]
-    assert told["client"] == ["LocalFilesystemBackend", "workers"]
+    reported, line = ask(tmp_path, "masters", "workers")
+    assert reported["server"] == ["LocalFilesystemBackend", "masters"]
+    assert reported["client"] == ["LocalFilesystemBackend", "workers"]
     # Neither what Airflow shows of its configuration nor what a task's `env` prints has the arguments.
-    assert told["shown"]["secrets"]["backend"] == LOCAL
+    assert reported["shown"]["secrets"]["backend"] == LOCAL
     assert "variables_file_path" not in line
 
 
 def test_a_worker(tmp_path: Path) -> None:
-    told, _ = ask(tmp_path, "workers")
-    assert told["server"][0] == "EnvironmentVariablesBackend"
-    assert told["client"] == ["LocalFilesystemBackend", "workers"]
+    reported, _ = ask(tmp_path, "workers")
+    assert reported["server"][0] == "EnvironmentVariablesBackend"
+    assert reported["client"] == ["LocalFilesystemBackend", "workers"]
 
 
 @pytest.mark.parametrize(("sides", "client"), [(["masters"], "masters"), (["workers"], None)])
 def test_without_one_for_workers(tmp_path: Path, sides: list[str], client: str | None) -> None:
     """A worker then asks the masters alone; what clients do on a master asks what is asked there."""
-    told, _ = ask(tmp_path, *sides, worker=False)
-    assert told["client"][1] == client
+    reported, _ = ask(tmp_path, *sides, worker=False)
+    assert reported["client"][1] == client

@@ -39,7 +39,7 @@ def test_bad_input_is_refused_before_anything_changes(lab: Lab) -> None:
     assert not lab.host(lab.hosts[0]).exists("redis-server")
 
 
-# The gate has time for one of the two: what check mode tells is the same on both.
+# The gate has time for one of the two: what check mode reports is the same on both.
 @pytest.mark.topology("single_node")
 def test_check_mode_on_bare_hosts(lab: Lab) -> None:
     output = lab.molecule("check")

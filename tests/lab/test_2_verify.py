@@ -174,8 +174,8 @@ def test_the_brokers_user_reaches_the_brokers_keys_alone(lab: Lab) -> None:
         "client kill type normal": "NOPERM",
     }
     for command, answer in commands.items():
-        told = redis.run(f"{login} -h {owner['host']} -p {owner['port']} {command}")
-        assert answer in told.stdout + told.stderr, (command, told.stdout)
+        reported = redis.run(f"{login} -h {owner['host']} -p {owner['port']} {command}")
+        assert answer in reported.stdout + reported.stderr, (command, reported.stdout)
     everything = lab.host(lab.group("airflow_worker")[0]).run(
         f"grep -rlF {shlex.quote(lab.secret('redis'))} /etc /opt/airflow/current/runtime /var/lib/airflow"
     )
@@ -246,7 +246,7 @@ def sql(lab: Lab, host: str, credential: str, statement: str, database: str = ""
 
 
 def where_in_clear(lab: Lab, host: str, secrets: list[str], look: str) -> str:
-    """What commands tell that use $find, which is a grep for the secrets."""
+    """What commands report that use $find, which is a grep for the secrets."""
     # sudo notes its commands in the journal, and the list of processes shows this one.
     not_in_clear = base64.b64encode(gzip.compress("\n".join(secrets).encode())).decode()
     file = "/run/to-be-found"
@@ -279,8 +279,8 @@ def test_a_workers_credentials_do_not_reach_airflows_tables(lab: Lab) -> None:
     metastore = lab.host(lab.group("postgres_metastore")[0])
     as_postgres = "cd / && sudo -u postgres psql -d airflow"
     for statement in ("SELECT * FROM dag", "SELECT * FROM connection", "SELECT * FROM variable"):
-        told = metastore.run(f"{as_postgres} -c 'SET ROLE airflow_results' -c {shlex.quote(statement)}")
-        assert "permission denied" in told.stderr, statement
+        reported = metastore.run(f"{as_postgres} -c 'SET ROLE airflow_results' -c {shlex.quote(statement)}")
+        assert "permission denied" in reported.stderr, statement
     may = "SELECT has_database_privilege('airflow_results', 'airflow', 'CONNECT')"
     assert metastore.check_output(f'cd / && sudo -u postgres psql -Atc "{may}"') == "f"
 
@@ -343,7 +343,7 @@ def test_no_secret_in_clear_text(lab: Lab) -> None:
 
 
 def test_haproxy_takes_over_its_configuration_without_a_restart(lab: Lab) -> None:
-    """Its login at the broker comes sealed, and must be readable by who looks at the configuration before."""
+    """Its login at the broker is encrypted, and must be readable by what checks the configuration before."""
     machine = lab.host(lab.group("airflow_worker")[0])
     pid = machine.check_output("systemctl show -P MainPID haproxy")
     machine.run_expect([0], "systemctl reload haproxy")

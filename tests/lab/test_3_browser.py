@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a person sees through nginx, in a real browser.
 
-With AIRFLOWOPS_SCREENSHOTS=1 the pictures of the docs are made anew.
+With AIRFLOWOPS_SCREENSHOTS=1 the pictures of the docs are made again.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def test_unpause_trigger_and_watch_the_grid(page: Page, lab: Lab, tmp_path: Path
     wait_until("the DAG runs", lambda: not lab.airflow.get("dags/hello_world2")["is_paused"], timeout=30)
     page.get_by_test_id("trigger-dag-button").click()
     page.get_by_test_id("trigger-dag-submit").click()
-    # It leads to the run, whose states are drawn anew until it has ended.
+    # It leads to the run, whose states are drawn again until it has ended.
     expect(page).to_have_url(re.compile("/dags/hello_world2/runs/manual__"), timeout=PATIENCE)
     expect(page.get_by_test_id("header-card").get_by_text("Success")).to_be_visible(timeout=PATIENCE)
     for task in ("task_for_q1", "task_for_q2"):

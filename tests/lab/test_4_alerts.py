@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Faults are made, their alerts fire, and clear when all is mended.
+"""Faults are made, their alerts fire, and clear when all is fixed.
 
 In a lab of ten hosts, three of which keep the metastore, with a host in the group `monitoring` and alerts
 that wait for seconds: --also an inventory with those groups and `observability_alert_for: {"*": 5s}`.
@@ -37,7 +37,7 @@ NO_BACKUP = (
 CERTIFICATE = "/etc/airflowops/metastore/tls"
 PROMETHEUS = "/etc/prometheus/prometheus.yml"
 BROKEN_DAG = "/opt/airflow/dags/broken_for_test.py"
-LOOK = "systemctl start cluster-figures-host"
+LOOK = "systemctl start cluster-metrics-host"
 
 
 class Fault(NamedTuple):
@@ -85,9 +85,9 @@ def single_things(lab: Lab) -> tuple[list[Fault], set[str]]:
         stopped(metastore[1], "prometheus-postgres-exporter"),
         Fault(
             metastore[0],
-            f"sh -c 'mv {REPOSITORY} {REPOSITORY}.lab && systemctl start cluster-figures-backup'",
+            f"sh -c 'mv {REPOSITORY} {REPOSITORY}.lab && systemctl start cluster-metrics-backup'",
             f"sh -c 'rm -rf {REPOSITORY}; mv {REPOSITORY}.lab {REPOSITORY}"
-            " && systemctl start cluster-figures-backup'",
+            " && systemctl start cluster-metrics-backup'",
         ),
         Fault(metastore[0], FAILING_BACKUP, NO_BACKUP),
         Fault(
@@ -146,7 +146,7 @@ def most_of_the_broker(lab: Lab) -> tuple[list[Fault], set[str]]:
 def copies_of_the_metastore(lab: Lab) -> tuple[list[Fault], set[str]]:
     seen = members(lab, lab.group(METASTORE))
     of_role = {entry["role"]: name for name, entry in seen.items()}
-    # Of what replays the WAL: Patroni goes on with what was only told to pause.
+    # Of what replays the WAL: Patroni goes on with what was only asked to pause.
     replay = "pkill --signal={} --uid=postgres --full 'startup recovering'"
     # Nine of ten, with those that there are.
     many = """if True:

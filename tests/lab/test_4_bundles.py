@@ -134,18 +134,18 @@ def known(lab: Lab, dag: str) -> bool:
 def test_what_cannot_be_read_is_named(lab: Lab, server: Server) -> None:
     ssh, http = server.bundles
     closed = {**http, "name": "closed", "git": http["git"].replace(str(HTTP_PORT), "8098")}
-    told = " ".join(site(lab, [ssh, closed], check=False).split())
+    reported = " ".join(site(lab, [ssh, closed], check=False).split())
     words = f"Nothing was changed. To be corrected: - {server.address}:8098, which airflow_dag_bundles names"
-    assert words in told
-    told = " ".join(site(lab, [{**ssh, "ref": "mian"}, {**http, "token": "wrong"}], check=False).split())
-    assert "by-ssh: it has no branch or tag mian" in told
-    assert "by-http: " in told
-    assert "Authentication failed" in told
+    assert words in reported
+    reported = " ".join(site(lab, [{**ssh, "ref": "mian"}, {**http, "token": "wrong"}], check=False).split())
+    assert "by-ssh: it has no branch or tag mian" in reported
+    assert "by-http: " in reported
+    assert "Authentication failed" in reported
     # The first two fields are a server's name and its key's kind.
     wrong = " ".join([*ssh["known_hosts"].split()[:2], server.key.with_suffix(".pub").read_text().split()[1]])
-    told = " ".join(site(lab, [{**ssh, "known_hosts": wrong}], check=False).split())
-    assert "by-ssh: " in told
-    assert "Host key verification failed" in told
+    reported = " ".join(site(lab, [{**ssh, "known_hosts": wrong}], check=False).split())
+    assert "by-ssh: " in reported
+    assert "Host key verification failed" in reported
 
 
 def test_dags_of_repositories_run(lab: Lab, server: Server) -> None:

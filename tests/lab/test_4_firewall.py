@@ -96,7 +96,7 @@ def test_a_worker_gets_to_what_it_needs_and_to_nothing_else(lab: Lab) -> None:
     needed = {(lab.address(host), port) for host in lab.group("redis_cluster") for port in (7000, 7001)}
     metastores = [lab.address(host) for host in lab.group("postgres_metastore")]
     needed |= {(address, 5432) for address in metastores}
-    # Of several, Patroni tells who leads.
+    # Of several, Patroni reports who leads.
     needed |= {(address, 8008) for address in metastores if len(metastores) > 1}
     needed |= {(lab.address(host), 8081) for host in lab.group("airflow_master")}
     needed |= {(lab.address(host), port) for host, port in front_ports(lab)}

@@ -203,12 +203,12 @@ def test_logins_are_limited_and_nothing_else_is(lab: Lab) -> None:
     base = urlsplit(lab.url)
     host = lab.host(lab.group("nginx_lb")[0])
     curl = f"curl -sS --cacert /etc/airflowops/front-ca.crt --connect-to ::127.0.0.1:{base.port or 443}"
-    # All at once: half a login is granted anew each second.
-    told = host.check_output(f"{curl} -Z -i -X POST '{lab.url}/auth/{{token,login/}}?n=[1-30]'")
-    refused = told.count("HTTP/2 429")
-    assert 20 <= told.count("HTTP/2 4") - refused < 60, told
+    # All at once: half a login is granted again each second.
+    reported = host.check_output(f"{curl} -Z -i -X POST '{lab.url}/auth/{{token,login/}}?n=[1-30]'")
+    refused = reported.count("HTTP/2 429")
+    assert 20 <= reported.count("HTTP/2 4") - refused < 60, reported
     assert refused >= 1
-    assert told.lower().count("retry-after: 10") == told.count("Too many logins") == refused
+    assert reported.lower().count("retry-after: 10") == reported.count("Too many logins") == refused
     # Who only looks at the login, and what is none, is let through; so is another address.
     seen = host.check_output(
         f"{curl} -o /dev/null -w '%{{http_code}}\\n' {lab.url}/auth/login/ {lab.url}/api/v2/version"
@@ -228,7 +228,7 @@ def haproxy(lab: Lab, host: str, *commands: str) -> None:
 
 
 def test_a_page_tells_that_no_master_answers(lab: Lab) -> None:
-    """One host of nginx is told that they are gone; the other, and who comes by it, does not notice."""
+    """One host of nginx is reported that they are gone; the other, and who comes by it, does not notice."""
     front = lab.group("nginx_lb")[-1]
     address = lab.address(front)
     servers = [f"api/{master}" for master in lab.group("airflow_master")]
@@ -342,7 +342,7 @@ def test_what_is_wrong_in_front_is_told_before_anything_changes(lab: Lab) -> Non
         "nginx_lb_https_port": 80,
         "nginx_lb_vrrp_id": 300,
     }
-    told = " ".join(lab.playbook("playbooks/preflight.yml", "-e", json.dumps(wrong), check=False).split())
+    reported = " ".join(lab.playbook("playbooks/preflight.yml", "-e", json.dumps(wrong), check=False).split())
     for problem in (
         "airflow.invalid does not resolve, neither on the controller nor on",
         f"nginx_lb_floating_address is {own} on",
@@ -350,7 +350,7 @@ def test_what_is_wrong_in_front_is_told_before_anything_changes(lab: Lab) -> Non
         "Port 80 is used twice",
         "nginx_lb_vrrp_id is not from 1 to 255",
     ):
-        assert problem in told, told
+        assert problem in reported, reported
 
 
 @pytest.mark.usefixtures("long")

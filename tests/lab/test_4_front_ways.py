@@ -66,11 +66,11 @@ STATUS = ("-o", "/dev/null", "-w", "%{http_code} %{redirect_url}")
 def shown(lab: Lab) -> dict[str, str]:
     """What the certificate says that nginx shows."""
     base = urlsplit(lab.url)
-    told = front(lab).check_output(
+    reported = front(lab).check_output(
         f"openssl s_client -connect 127.0.0.1:{base.port or 443} </dev/null 2>/dev/null"
         " | openssl x509 -noout -issuer -serial -ext subjectAltName"
     )
-    lines = told.splitlines()
+    lines = reported.splitlines()
     return {
         "issuer": lines[0].split("=", 1)[1].strip(),
         "serial": lines[1].split("=")[1],
@@ -226,7 +226,7 @@ def test_a_balancer_in_front_is_believed_and_nobody_else(lab: Lab) -> None:
     set_up(lab, nginx_lb_trusted_proxies=[own_address(address)])
     claimed = "203.0.113.9"
     mark = f"believed{time.time_ns()}"
-    # What the client has told the balancer before it is not believed either.
+    # What the client has reported the balancer before it is not believed either.
     ask(lab, f"/api/v2/version?{mark}", **{"X-Forwarded-For": f"198.51.100.7, {claimed}"})
     seen = logged(lab, mark)
     assert claimed in seen and "198.51.100.7" not in seen, seen
@@ -270,8 +270,8 @@ def test_airflow_below_a_path(lab: Lab, tmp_path: Path) -> None:
         assert run["state"] == "success"
         task = run["tasks"][0]
         path = f"dags/hello_world2/dagRuns/{run['run_id']}/taskInstances/{task['task_id']}/logs/1"
-        told = f"served by {task['host']}"
-        wait_until("its log is read", lambda: told in json.dumps(below.airflow.get(path)), 10)
+        reported = f"served by {task['host']}"
+        wait_until("its log is read", lambda: reported in json.dumps(below.airflow.get(path)), 10)
 
         led = ask(lab, "/")
         assert (led.status, led.headers["Location"]) == (302, f"{below.url}/")

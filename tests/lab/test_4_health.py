@@ -1,9 +1,9 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""health.yml is silent where all is well, and names what was broken with cause and mend, and nothing else.
+"""health.yml is silent where all is well, and names what was broken with cause and fix, and nothing else.
 
-With AIRFLOWOPS_SCREENSHOTS=1 the picture of the docs is made anew.
+With AIRFLOWOPS_SCREENSHOTS=1 the picture of the docs is made again.
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ def problems(report: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def told(report: dict[str, Any]) -> None:
+def reported(report: dict[str, Any]) -> None:
     for entry in report["findings"]:
         assert entry["what"], entry
         assert entry["cause"], entry
-        assert entry["mend"], entry
+        assert entry["fix"], entry
 
 
 @dataclass
@@ -72,11 +72,11 @@ class Fault:
     make: str
     undo: str
     found: tuple[str, str]
-    mend: str
+    fix: str
     arguments: list[str] = field(default_factory=list)
     # When the fault shows, and when nothing is left of it: a command on that host, or a question to the lab.
     shows: str | Callable[[Lab], bool] = "true"
-    mended: str | Callable[[Lab], bool] = "true"
+    fixed: str | Callable[[Lab], bool] = "true"
 
 
 def stopped(group: str, unit: str, component: str, part: str) -> Fault:
@@ -138,7 +138,7 @@ FAULTS = {
         "systemctl restart airflow-scheduler.service",
         ["-e", "health_heartbeat_seconds=15"],
         shows="sleep 20",
-        mended="curl -fsS -o /dev/null http://127.0.0.1:8974/health",
+        fixed="curl -fsS -o /dev/null http://127.0.0.1:8974/health",
     ),
     "failed-unit": Fault(
         MASTER,
@@ -167,7 +167,7 @@ FAULTS = {
         ("dags", ""),
         "dags_deploy.yml",
         shows=lambda lab: lab.airflow.get("importErrors")["total_entries"] == 1,
-        mended=lambda lab: lab.airflow.get("importErrors")["total_entries"] == 0,
+        fixed=lambda lab: lab.airflow.get("importErrors")["total_entries"] == 0,
     ),
     "login": Fault(
         MASTER,
@@ -193,7 +193,7 @@ def made(lab: Lab, fault: Fault) -> Iterator[None]:
         yield
     finally:
         host.run_expect([0], fault.undo)
-        wait_until("all is mended", lambda: true(lab, host, fault.mended), timeout=180, poll=2)
+        wait_until("all is fixed", lambda: true(lab, host, fault.fixed), timeout=180, poll=2)
 
 
 def is_well(lab: Lab, folder: Path) -> bool:
@@ -227,7 +227,7 @@ def test_what_is_broken_is_named_and_drawn(lab: Lab, tmp_path: Path) -> None:
         report = health(lab, tmp_path, "-e", f"health_page={page}", "-e", "health_backup_hours=0")
     wanted = [FAULTS[name].found for name in (*names, "old-backup")]
     assert sorted(problems(report)) == sorted(wanted), report["text"]
-    told(report)
+    reported(report)
     assert 'class="box problem"' in page.read_text()
 
 
@@ -239,8 +239,8 @@ def test_one_fault_is_one_finding(lab: Lab, tmp_path: Path, name: str) -> None:
         report = health(lab, tmp_path, *fault.arguments)
     print(report["text"])
     assert problems(report) == [fault.found], report["text"]
-    told(report)
-    assert fault.mend in report["findings"][0]["mend"]
+    reported(report)
+    assert fault.fix in report["findings"][0]["fix"]
 
 
 @pytest.mark.topology("single_node", "health_lab")
@@ -307,8 +307,8 @@ def test_by_a_timer(lab: Lab, controller: str) -> None:
     with made(lab, FAULTS["flower"]):
         failed = "test $(systemctl show -P Result airflowops-health.service) = exit-code"
         wait_until("the timer's run fails", lambda: host.run(failed).rc == 0, timeout=90)
-        told = json.loads(host.check_output(f"cat {report}"))
-        assert problems(told) == [FAULTS["flower"].found]
+        reported = json.loads(host.check_output(f"cat {report}"))
+        assert problems(reported) == [FAULTS["flower"].found]
     well = "test $(systemctl show -P Result airflowops-health.service) = success"
     wait_until("it is well again", lambda: host.run(well).rc == 0, timeout=90)
     host.run_expect([0], f"{controller} playbooks/health_timer.yml -e health_timer_calendar=")

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """People log in at a provider of OpenID Connect, in a real browser, with the rights of their groups.
 
-The provider runs on this machine, by HTTPS with a certificate that only the hosts are told to believe.
+The provider runs on this machine, by HTTPS with a certificate that only the hosts are asked to believe.
 """
 
 from __future__ import annotations

@@ -79,14 +79,14 @@ def test_nobody_else_reads_the_figures(lab: Lab) -> None:
 
 @pytest.mark.usefixtures("monitoring")
 def test_what_is_configured_here_may_do_little(lab: Lab) -> None:
-    names = "prometheus* airflow-figures* cluster-figures-*"
+    names = "prometheus* airflow-metrics* cluster-metrics-*"
     for name in lab.hosts:
         said = lab.host(name).check_output(
             f"for unit in $(systemctl list-unit-files --plain --no-legend --type=service {names}"
             " | cut -d' ' -f1); do systemd-analyze security --no-pager $unit | tail -1; done"
         )
         exposed = {unit: float(level) for unit, level in re.findall(r"level for (\S+): ([0-9.]+)", said)}
-        assert {"prometheus-node-exporter.service", "cluster-figures-host.service"} <= {*exposed}
+        assert {"prometheus-node-exporter.service", "cluster-metrics-host.service"} <= {*exposed}
         assert {unit: level for unit, level in exposed.items() if level > 3.0} == {}
 
 
@@ -100,4 +100,4 @@ def test_no_password_is_to_be_seen(lab: Lab) -> None:
         )
         assert len(password) == 64
         assert password not in host.check_output("ps -eww -o args")
-        assert host.run(f"grep -rlF {password} /etc /var/lib/cluster-figures").stdout == ""
+        assert host.run(f"grep -rlF {password} /etc /var/lib/cluster-metrics").stdout == ""

@@ -58,8 +58,8 @@ def test_haproxy_reads_the_longest_login(lab: Lab) -> None:
     use = "defaults\n  mode tcp\n  timeout connect 1s\n  timeout client 1s\n  timeout server 1s\nlisten x\n"
     use += '  bind 127.0.0.1:7\n  option tcp-check\n  tcp-check send-binary "${ODD}"\n'
     use += "  server s 127.0.0.1:8 check\n"
-    told = run(lab, "haproxy -c -f $given 2>&1; echo $?", login + use)
-    assert told.splitlines()[-1] == "0", told
+    reported = run(lab, "haproxy -c -f $given 2>&1; echo $?", login + use)
+    assert reported.splitlines()[-1] == "0", reported
 
 
 def test_pgbackrest_encrypts_with_the_whole_passphrase(lab: Lab) -> None:

@@ -79,8 +79,8 @@ def test_worker_that_is_connected_and_deaf_hears_again(lab: Lab) -> None:
     worker.run_expect([0], f"{CELERY} control --destination q1@worker1 cancel_consumer cloudwalker_q1")
     worker.run_expect([0], f"{CELERY} control --destination q1@worker1 cancel_consumer default")
     assert run_dag(lab, "hello_world2", timeout=150)["state"] == "success"
-    assert "connects anew" in worker.check_output("journalctl -u airflow-worker@q1 --since=-5min --no-pager")
-    # It connected anew: nothing had to be restarted.
+    assert "connects again" in worker.check_output("journalctl -u airflow-worker@q1 --since=-5min --no-pager")
+    # It connected again: nothing had to be restarted.
     assert worker.check_output("systemctl show --property=MainPID --value airflow-worker@q1") == pid
 
 

@@ -69,13 +69,13 @@ def log(lab: Lab, run: dict[str, Any], task: str) -> str:
 
 
 def test_what_cannot_be_read_is_named(lab: Lab, store: Store) -> None:
-    told = " ".join(site(lab, store, check=False, endpoint=f"{store.url.rpartition(':')[0]}:9").split())
-    assert "Nothing was changed. To be corrected: - " in told
-    assert ":9, which airflow_dag_bundles names, cannot be reached" in told
-    told = " ".join(site(lab, store, check=False, secret_key="another-key-than-its-own").split())
-    assert "lake: An error occurred (SignatureDoesNotMatch)" in told
-    told = " ".join(site(lab, store, check=False, s3="s3://none-of-it").split())
-    assert "lake: An error occurred (NoSuchBucket)" in told
+    reported = " ".join(site(lab, store, check=False, endpoint=f"{store.url.rpartition(':')[0]}:9").split())
+    assert "Nothing was changed. To be corrected: - " in reported
+    assert ":9, which airflow_dag_bundles names, cannot be reached" in reported
+    reported = " ".join(site(lab, store, check=False, secret_key="another-key-than-its-own").split())
+    assert "lake: An error occurred (SignatureDoesNotMatch)" in reported
+    reported = " ".join(site(lab, store, check=False, s3="s3://none-of-it").split())
+    assert "lake: An error occurred (NoSuchBucket)" in reported
 
 
 def test_dags_of_the_store_run(lab: Lab, store: Store) -> None:

@@ -75,7 +75,7 @@ def test_dags_are_deployed_in_seconds_and_a_broken_one_is_named(lab: Lab, tmp_pa
     # No waiting: it was read before the playbook ended, and a task runs from it.
     assert not lab.airflow.get("dags/lab_new")["is_stale"]
     assert run_dag(lab, "lab_new")["state"] == "success"
-    # site.yml tells of it too; there it is no error.
+    # site.yml reports it too; there it is no error.
     output = " ".join(lab.playbook("site.yml", "--tags", "airflow_master").split())
     assert "No worker serves nobody, the queue of lab_new.later. Such tasks wait" in output
     (tmp_path / "lab_broken.py").unlink()
@@ -193,9 +193,9 @@ def another_database(lab: Lab, password: str) -> dict[str, str]:
 def test_another_database_that_refuses_is_told_before_a_change(lab: Lab) -> None:
     variables = another_database(lab, "not-the-password")
     output = lab.playbook("site.yml", "-e", json.dumps(variables), check=False)
-    told = " ".join(output.split())
-    assert "airflow_database_url cannot be used from node1" in told
-    assert "password authentication failed" in told
+    reported = " ".join(output.split())
+    assert "airflow_database_url cannot be used from node1" in reported
+    assert "password authentication failed" in reported
     assert "not-the-password" not in output
     assert recap(output)["node1"]["changed"] == 0
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Airflow goes back a version and forward again under tasks; what stands in the way is told."""
+"""Airflow goes back a version and forward again under tasks; what stands in the way is reported."""
 
 from __future__ import annotations
 
@@ -160,4 +160,4 @@ def test_forward_under_load(lab: Lab) -> None:
     assert versions(lab) == {NEW}
     # The one before stays, for the way back.
     assert sorted(worker.check_output("ls /opt/airflow/versions").split()) == sorted([OLD, NEW])
-    wait_until("the version is told", lambda: lab.airflow.get("version")["version"] == NEW, timeout=30)
+    wait_until("the version is reported", lambda: lab.airflow.get("version")["version"] == NEW, timeout=30)

@@ -63,9 +63,9 @@ def test_hosts_that_call_themselves_alike_are_refused(lab: Lab) -> None:
 
 def test_a_python_without_the_distributions_packages_is_refused(lab: Lab) -> None:
     output = lab.playbook("site.yml", "-e", "ansible_python_interpreter=auto_silent", check=False)
-    told = " ".join(output.split())
-    assert "Ansible runs its modules on rough1 with /usr/local/lib/second-python/bin/python3" in told
-    assert "set ansible_python_interpreter to /usr/bin/python3 for these hosts" in told
+    reported = " ".join(output.split())
+    assert "Ansible runs its modules on rough1 with /usr/local/lib/second-python/bin/python3" in reported
+    assert "set ansible_python_interpreter to /usr/bin/python3 for these hosts" in reported
     assert changed(output) == 0, recap(output)
 
 

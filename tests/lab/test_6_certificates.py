@@ -30,11 +30,11 @@ def shown(lab: Lab) -> dict[str, str]:
             ("443", ""),
         ):
             if lab.host(host).run(f"ss -Hltn sport = :{port}").stdout:
-                told = lab.host(host).check_output(
+                reported = lab.host(host).check_output(
                     f"openssl s_client -connect {lab.address(host)}:{port} {options} </dev/null 2>/dev/null"
                     " | openssl x509 -noout -ext authorityKeyIdentifier | tail -1"
                 )
-                found[f"{host}:{port}"] = told.strip()
+                found[f"{host}:{port}"] = reported.strip()
     return found
 
 
@@ -59,7 +59,7 @@ def test_a_new_ca_under_tasks(lab: Lab) -> None:
     with answered(lab) as wrong:
         lab.playbook(ROOT / "playbooks/rotate_certificates.yml", *arguments)
     load.all_done(timeout=600)
-    # Who knows one CA alone has to be told of the other: meanwhile nginx shows what is not in the file.
+    # Who knows one CA alone has to be reported of the other: meanwhile nginx shows what is not in the file.
     assert [error for error in wrong if "certificate verify failed" not in error] == []
 
     after = shown(lab)

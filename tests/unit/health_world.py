@@ -50,7 +50,7 @@ def settings(name: str) -> dict[str, Any]:
         "redis_ports": [7000, 7001],
         "workers": [{"name": "general", "queues": ["default", "q1"]}],
         "many_metastores": True,
-        "backups": "keeper" if name == "db1" else "member",
+        "backups": "backup_host" if name == "db1" else "member",
         "base_path": "",
         "flower_login": False,
         "ports": PORTS,
@@ -294,7 +294,7 @@ class World:
         return judge(self.expected, self.observed, LIMITS, NOW)
 
 
-def told(report: dict[str, Any], level: str = "problem") -> list[tuple[str, str, str]]:
+def reported(report: dict[str, Any], level: str = "problem") -> list[tuple[str, str, str]]:
     return [
         (entry["component"], entry["host"], entry["part"])
         for entry in report["findings"]

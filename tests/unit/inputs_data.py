@@ -71,7 +71,7 @@ def cluster_with(**given: Any) -> Cluster:
     entry["bundles"] = dag_bundles.bundle_problems(given.get("airflow_dag_bundles", []))
     entry["remote_logs"] = object_store.remote_log_problems(given.get("airflow_remote_logs", {}))
     entry["secrets_backend"] = secrets_backends.backend_problems(given.get("airflow_secrets_backend", {}))
-    entry["figures"] = {"ports": {}, "problems": observability_problems(given)}
+    entry["metrics"] = {"ports": {}, "problems": observability_problems(given)}
     return cluster
 
 

@@ -231,7 +231,7 @@ def test_what_is_not_wanted_any_more_is_removed() -> None:
     assert files[0] == {
         "path": "/c/AIRFLOWOPS_PACKAGES",
         "secret_content": "{}",
-        "sealed": True,
+        "encrypted": True,
         "part": "airflow",
     }
     assert [file["path"] for file in files[1:]] == [

@@ -124,7 +124,7 @@ CASES: dict[str, tuple[dict[str, str], ...]] = {
     ),
     "NoWorkerOnQueue": (
         {QUEUE: "1x600", UNIT: "0x600"},
-        # Its host is gone, and its figures with it.
+        # Its host is gone, and its metrics with it.
         {QUEUE: "1x200 stale", UNIT: "1x200 stale"},
         {QUEUE: "1x600", UNIT: "1x600"},
         {

@@ -18,7 +18,7 @@ NAMES = sorted(path.name for path in ROLES.iterdir() if path.is_dir() and any(pa
 MOST_OPTIONS = 45
 MOST_LINES = 100
 # airflow_common owns what all parts of Airflow share; the names in topology are those of the roles it serves.
-# airflow_common keeps the login of Flower sealed, as one of the secrets of Airflow.
+# airflow_common keeps the login of Flower encrypted, as one of the secrets of Airflow.
 PREFIXES = {"airflow_common": ("airflow_", "flower_"), "topology": ("airflow_broker_",)}
 # Ansible validates an entry point's spec each time that a role, or one that depends on it, runs it: a
 # quarter of a second for ten hosts, in every play. These are dependencies of all others or run in every

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A certificate that browsers would refuse, or nginx, is told of in words; made here, for real."""
+"""A certificate that browsers would refuse, or nginx, is reported of in words; made here, for real."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ def signed(
 def only(certificate: str, key: str, *names: str) -> str:
     problems = certificate_problems(certificate, key, names or (NAME,))
     assert len(problems) == 1, problems
-    what, separator, mend = problems[0].partition(": ")
-    assert what and separator and mend
+    what, separator, fix = problems[0].partition(": ")
+    assert what and separator and fix
     return problems[0]
 
 
@@ -146,7 +146,7 @@ def test_which_names_are_covered(name: str, there: str, good: bool) -> None:
     assert (certificate_problems(signed(key, there), pem(key), [name]) == []) is good
 
 
-# --- What of it preflight is told
+# --- What of it preflight is reported
 
 
 def test_facts_tell_no_key() -> None:

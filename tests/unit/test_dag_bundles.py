@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Airflow is told of airflow_dag_bundles, what of it is secret, and what is refused."""
+"""What Airflow's configuration says of airflow_dag_bundles, what of it is secret, and what is refused."""
 
 from __future__ import annotations
 
@@ -70,19 +70,19 @@ def test_secrets_are_apart() -> None:
         "known_hosts_file": "/etc/bundles/etl-dags.known_hosts",
     }
     assert json.loads(secrets["AIRFLOW_CONN_AIRFLOWOPS_WEB"])["password"] == "glpat-x"
-    told = json.dumps(
+    reported = json.dumps(
         [
             dag_bundles.bundle_config([SSH, HTTPS], folder=True),
             dag_bundles.bundle_files([SSH, HTTPS], "/etc/bundles"),
         ]
     )
-    assert "base64" not in told
-    assert "glpat-x" not in told
+    assert "base64" not in reported
+    assert "glpat-x" not in reported
 
 
 def test_a_place_in_an_object_store() -> None:
-    (told,) = dag_bundles.bundle_config([S3], folder=False)
-    assert told == {
+    (reported,) = dag_bundles.bundle_config([S3], folder=False)
+    assert reported == {
         "name": "pond",
         "classpath": "airflowops_runtime.dag_bundles.S3Bundle",
         "kwargs": {
@@ -243,13 +243,13 @@ def test_sentences() -> None:
     problems = Problems()
     cluster = {
         "hosts": {
-            "master1": {"bundles": ["Bundle a has b: mend it"], "bundle_servers": {"git:22": ""}},
-            "worker1": {"bundles": ["Bundle a has b: mend it"], "bundle_servers": {"git:22": "timeout"}},
+            "master1": {"bundles": ["Bundle a has b: fix it"], "bundle_servers": {"git:22": ""}},
+            "worker1": {"bundles": ["Bundle a has b: fix it"], "bundle_servers": {"git:22": "timeout"}},
         }
     }
     check_bundles(cluster, problems)
     assert problems.sentences() == [
-        "Bundle a has b on master1, worker1: mend it",
+        "Bundle a has b on master1, worker1: fix it",
         "git:22, which airflow_dag_bundles names, cannot be reached from worker1: correct its URL, or let "
         "these hosts connect to it",
     ]

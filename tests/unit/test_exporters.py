@@ -179,8 +179,8 @@ def test_units_restart_for_their_files_and_reload_for_what_they_take_over() -> N
     )
     assert found == [
         {"name": "a.service", "restart_files": ["/f", "/c"], "reload_files": ["/r"]},
-        {"name": "cluster-figures-host.timer"},
-        {"name": "airflow-figures.service", "restart_files": ["/collectd.conf"]},
+        {"name": "cluster-metrics-host.timer"},
+        {"name": "airflow-metrics.service", "restart_files": ["/collectd.conf"]},
     ]
     assert observability.observability_units([], []) == []
 

@@ -56,7 +56,7 @@ def description(**changes: Any) -> dict[str, Any]:
         "networks": {
             "ssh_sources": ["0.0.0.0/0", "::/0"],
             "clients": ["0.0.0.0/0", "::/0"],
-            "figure_readers": ["monitor1", "198.51.100.0/24"],
+            "metrics_readers": ["monitor1", "198.51.100.0/24"],
         },
         "extra": [],
         "groups": {},
@@ -108,7 +108,7 @@ def test_each_port_is_open_to_those_that_need_it() -> None:
 
 
 def test_figures_are_read_by_prometheus_alone() -> None:
-    cluster = description(roles={**ROLES, "figures": ["redis1"]})
+    cluster = description(roles={**ROLES, "metrics": ["redis1"]})
     (monitor,) = cluster["addresses"]["monitor1"]
     assert let_in("redis1", cluster)[9999] == {f"{monitor}/32", "198.51.100.0/24"}
     assert 9999 not in let_in("master1", cluster)
@@ -133,7 +133,7 @@ def test_what_listens_on_loopback_only_is_open_to_nobody() -> None:
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if not cells[3].startswith(("itself", "loopback only")):
             documented |= {int(number) for number in re.findall(r"\d+", cells[0])}
-    wide = {**ROLES, "postgres_metastore": ["pg1", "pg2", "pg3"], "figures": ["redis1"]}
+    wide = {**ROLES, "postgres_metastore": ["pg1", "pg2", "pg3"], "metrics": ["redis1"]}
     cluster = description(roles=wide, etcd=["pg1", "pg2", "pg3"])
     opened = {port for host in cluster["addresses"] for port in let_in(host, cluster)}
     assert opened == documented
@@ -225,7 +225,7 @@ def test_rules_for_other_firewalls_say_the_same_but_for_ssh_from_everywhere_and_
 
 def test_networks_are_let_in_by_ssh_besides_and_extra_by_its_own_words() -> None:
     cluster = description(
-        networks={"ssh_sources": ["198.51.100.0/24", "::/0"], "clients": [], "figure_readers": []},
+        networks={"ssh_sources": ["198.51.100.0/24", "::/0"], "clients": [], "metrics_readers": []},
         extra=[{"port": "161-162", "proto": "udp", "sources": ["203.0.113.7", "monitor1"], "why": "SNMP"}],
         roles={**ROLES, "nginx_lb": ["front1", "front2"]},
         floating=True,

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ours are told from the user's in ufw and firewalld; a removal is kept by a new connection alone."""
+"""Ours are reported from the user's in ufw and firewalld; a removal is kept by a new connection alone."""
 
 from __future__ import annotations
 
@@ -342,7 +342,7 @@ def test_no_reload_where_it_would_lose_what_is_the_users(
     with pytest.raises(rollback.RollbackError, match=r"public: ports 4444/tcp.*--runtime-to-permanent"):
         firewalld(monkeypatch, tmp_path, module).set_rules()
     assert changes(module) == []
-    # It is told before, too.
+    # It is reported before, too.
     module.check_mode = True
     with pytest.raises(rollback.RollbackError, match="holds what is not saved"):
         firewalld(monkeypatch, tmp_path, module).set_rules()

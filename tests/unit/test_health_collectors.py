@@ -202,8 +202,8 @@ def test_an_import_error_is_its_last_line_without_a_login() -> None:
             "stack_trace": "Trace\n  x\nError: postgresql://me:pw@db/x \n\n",
         }
     ]
-    (told,) = airflow_health.describe_errors(errors)
-    assert told == {"file": "a.py", "bundle": "", "error": "Error: postgresql://********@db/x"}
+    (reported,) = airflow_health.describe_errors(errors)
+    assert reported == {"file": "a.py", "bundle": "", "error": "Error: postgresql://********@db/x"}
 
 
 def test_tasks_that_wait_are_told_by_queue() -> None:

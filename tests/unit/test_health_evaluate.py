@@ -21,7 +21,7 @@ from health_world import (
     WORKERS,
     World,
     haproxy_stopped_on_a_master,
-    told,
+    reported,
 )
 
 
@@ -45,8 +45,8 @@ def test_the_metastore_without_a_primary_explains_what_does_not_run() -> None:
                 entry.update(up=False, status="DOWN")
     world["front1"]["urls"]["nginx"] = {"status": 503, "body": None}
     report = world.judged()
-    assert {component for component, _, _ in told(report)} == {"metastore"}
-    assert len(told(report)) == 3
+    assert {component for component, _, _ in reported(report)} == {"metastore"}
+    assert len(reported(report)) == 3
     assert any("no primary" in text for entry in report["findings"] for text in entry["consequences"])
     assert {entry["because"] for entry in report["unknown"]} == {"the metastore is down"}
     assert "because the metastore is down" in report["text"]
@@ -57,7 +57,7 @@ def test_every_master_without_haproxy_is_all_that_is_wrong() -> None:
     for host in MASTERS:
         haproxy_stopped_on_a_master(world, host)
     report = world.judged()
-    assert told(report) == [("endpoints", host, "haproxy") for host in MASTERS], report["text"]
+    assert reported(report) == [("endpoints", host, "haproxy") for host in MASTERS], report["text"]
     assert {entry["because"].split()[-1] for entry in report["unknown"]} == {"run"}
 
 
@@ -74,7 +74,7 @@ def test_all_redis_gone_makes_the_queues_unknown() -> None:
         world.observed[host]["membership"] = {"msg": "the broker did not answer"}
     world["front1"]["urls"]["flower"] = {"error": "timed out"}
     report = world.judged()
-    assert {component for component, _, _ in told(report)} == {"redis"}
+    assert {component for component, _, _ in reported(report)} == {"redis"}
     assert {entry["because"] for entry in report["unknown"]} == {"the broker is down"}
     assert "no Redis node answers: no task can be queued" in report["findings"][0]["consequences"]
 
@@ -96,21 +96,21 @@ def test_a_stopped_part_is_a_fault_of_its_own_while_the_metastore_is_down() -> N
     world.stop("master1", "airflow-triggerer.service")
     for host in MASTERS:
         world.api_down(host)
-    assert ("airflow", "master1", "triggerer") in told(world.judged())
+    assert ("airflow", "master1", "triggerer") in reported(world.judged())
 
 
 def test_a_host_that_was_left_out_is_unknown_and_no_problem() -> None:
     world = World()
     world.observed["worker1"].update(left_out=True, reachable=False, look={})
     report = world.judged()
-    assert told(report) == []
+    assert reported(report) == []
     assert {entry["because"] for entry in report["unknown"]} == {"worker1 was left out (--limit)"}
 
 
 def test_a_host_whose_module_failed_is_told_once() -> None:
     world = World()
     world.observed["worker1"].update(reason="timed out", look={})
-    assert told(world.judged()) == [("hosts", "worker1", "")]
+    assert reported(world.judged()) == [("hosts", "worker1", "")]
 
 
 def test_of_what_nobody_could_see_no_consequence_is_told() -> None:
@@ -118,8 +118,8 @@ def test_of_what_nobody_could_see_no_consequence_is_told() -> None:
     for host in (*REDIS, *METASTORES):
         world.unreachable(host)
     report = world.judged()
-    assert {component for component, _, _ in told(report)} == {"hosts"}
-    assert len(told(report)) == 6
+    assert {component for component, _, _ in reported(report)} == {"hosts"}
+    assert len(reported(report)) == 6
     assert all(entry["consequences"] == [] for entry in report["findings"]), report["text"]
     assert {"host redis1 does not answer", "host db1 does not answer"} <= {
         entry["because"] for entry in report["unknown"]
@@ -137,7 +137,7 @@ def test_the_owner_without_a_replica() -> None:
     parts = world.expected["hosts"]["redis2"]["parts"]
     parts[:] = [part for part in parts if part["name"] != "redis 7001"]
     report = world.judged()
-    assert told(report) == [("redis", "redis1", "redis 7000")]
+    assert reported(report) == [("redis", "redis1", "redis 7000")]
     assert "its loss stops all tasks" in report["findings"][0]["what"]
 
 
@@ -147,7 +147,7 @@ def test_a_host_whose_names_are_gone_is_told_where_it_needs_them() -> None:
         world[host]["host"]["knows_names"] = False
     world.expected["hosts"]["master1"]["names"] = True
     report = world.judged()
-    assert told(report) == [("hosts", "master1", "")]
+    assert reported(report) == [("hosts", "master1", "")]
     (problem,) = report["findings"]
     assert "its /etc/hosts has lost the names" in str(problem)
     assert "manage_etc_hosts" in str(problem)
@@ -162,9 +162,9 @@ def test_masters_of_one_host_are_a_warning() -> None:
             if entry["id"] == "redis1-7001":
                 entry.update(role="master", master_id=None, slots=5461)
     report = world.judged()
-    assert told(report) == []
-    assert told(report, "warning") == [("redis", "redis1", "")]
-    assert "redis_heal.yml" in report["findings"][0]["mend"]
+    assert reported(report) == []
+    assert reported(report, "warning") == [("redis", "redis1", "")]
+    assert "redis_heal.yml" in report["findings"][0]["fix"]
 
 
 @pytest.mark.parametrize("limit", [("disk_warn_percent", "disk_percent")])
@@ -175,7 +175,7 @@ def test_limits_are_inputs(limit: tuple[str, str]) -> None:
     assert {entry["level"] for entry in report["findings"]} == {"warning"}
     assert report["state"] == "warning"
     report = judge(world.expected, world.observed, {**limits, limit[1]: 45}, NOW)
-    assert len(told(report)) == len(ROLES)
+    assert len(reported(report)) == len(ROLES)
 
 
 def test_a_patch_that_does_not_fit_is_one_warning_and_one_that_is_off_is_none() -> None:
@@ -201,7 +201,7 @@ def test_versions_that_differ_are_a_warning() -> None:
     world["redis3"]["redis"]["7001"]["version"] = "7.2.4"
     world["worker2"]["airflow_installed"] = "3.3.1"
     report = world.judged()
-    assert told(report) == []
+    assert reported(report) == []
     assert [entry["what"].split()[0] for entry in report["findings"]] == ["Airflow", "Redis"]
 
 
@@ -210,7 +210,7 @@ def test_the_controllers_clock_is_blamed_where_all_differ_alike() -> None:
     for name in ROLES:
         world[name]["clock_offset"] = 100.0
     report = world.judged()
-    assert told(report) == [("hosts", "", "")]
+    assert reported(report) == [("hosts", "", "")]
     assert "controller" in report["findings"][0]["what"]
 
 
@@ -220,7 +220,7 @@ def test_a_wrong_clock_makes_no_heartbeat_old() -> None:
     for job in world.observed["master1"]["airflow"]["jobs"]:
         if job["host"].startswith("master2"):
             job["heartbeat_age"] += 100.0
-    assert told(world.judged()) == [("hosts", "master1", "")]
+    assert reported(world.judged()) == [("hosts", "master1", "")]
 
 
 def test_a_backup_that_nobody_verified_is_a_warning_once_it_is_old_enough() -> None:
@@ -228,7 +228,7 @@ def test_a_backup_that_nobody_verified_is_a_warning_once_it_is_old_enough() -> N
     backups = world["db1"]["backups"]["backups"]
     backups.insert(0, {**backups[0], "ended": NOW - 60 * DAY})
     report = world.judged()
-    assert told(report, "warning") == [("backups", "db1", "")]
+    assert reported(report, "warning") == [("backups", "db1", "")]
     world["db1"]["backups"]["verified"] = {"backup": "F", "time": NOW - 3 * DAY}
     assert world.judged()["findings"] == []
 
@@ -237,15 +237,15 @@ def test_a_foreign_unit_that_failed_is_a_warning() -> None:
     world = World()
     world["redis1"]["systemd"]["failed"] = ["smartd.service"]
     report = world.judged()
-    assert told(report, "warning") == [("hosts", "redis1", "")]
-    assert told(report) == []
+    assert reported(report, "warning") == [("hosts", "redis1", "")]
+    assert reported(report) == []
 
 
 def test_a_deep_queue_that_is_served_is_a_warning() -> None:
     world = World()
     world["redis1"]["redis"]["7000"]["queues"] = {"q1": 5000}
     report = world.judged()
-    assert told(report, "warning") == [("workers", "", "")]
+    assert reported(report, "warning") == [("workers", "", "")]
     (queue,) = (entry for entry in report["queues"] if entry["queue"] == "q1")
     assert (queue["messages"], queue["workers"], queue["state"]) == (5000, 2, "warning")
 

@@ -19,7 +19,7 @@ from health_world import (
     haproxy_stopped_on_a_master,
     login_refused,
     redis_node_down,
-    told,
+    reported,
     unreachable_worker,
 )
 
@@ -236,7 +236,7 @@ def test_one_fault_is_one_finding(fault: Callable[[World], None]) -> None:
     world = World()
     fault(world)
     report = world.judged()
-    assert told(report) == [ONE_FAULT[fault]], report["text"]
+    assert reported(report) == [ONE_FAULT[fault]], report["text"]
     (finding,) = (entry for entry in report["findings"] if entry["level"] == "problem")
-    assert all(finding[name] for name in ("what", "cause", "mend"))
+    assert all(finding[name] for name in ("what", "cause", "fix"))
     assert report["state"] == "problem"

@@ -38,7 +38,7 @@ FROM_HERE = {"ssh_connection": {"client": "192.0.2.7", "client_port": 5, "server
 
 
 @pytest.mark.parametrize(
-    ("variables", "told"),
+    ("variables", "reported"),
     [
         ({"firewall_backend": "iptables"}, "use none or nftables or ufw or firewalld"),
         ({"firewall_ssh_sources": ["192.0.2.1/24"]}, "did you mean 192.0.2.0/24?"),
@@ -71,10 +71,10 @@ FROM_HERE = {"ssh_connection": {"client": "192.0.2.7", "client_port": 5, "server
         ({"firewall_backend": "ufw", "firewall_extra": [{}], "probe": {"firewalls": ["ufw"]}}, "no fit port"),
     ],
 )
-def test_bad_input_is_one_sentence(variables: dict[str, Any], told: str) -> None:
+def test_bad_input_is_one_sentence(variables: dict[str, Any], reported: str) -> None:
     found = problems(**variables)
     assert len(found) == 1, found
-    assert told in found[0]
+    assert reported in found[0]
 
 
 def test_good_input_is_none() -> None:
@@ -88,7 +88,7 @@ def test_good_input_is_none() -> None:
     )
     mapped = {"ssh_connection": {"client": "::ffff:192.0.2.7", "client_port": 5, "server_port": 22}}
     assert problems(firewall_ssh_sources=["192.0.2.0/24"], probe=mapped) == []
-    # Such a firewall lets SSH in by rules that are not ours. Where a host was not looked at, nothing is told.
+    # Such a firewall allows SSH by rules that are not ours. Where a host was not probed, nothing is reported.
     beside = {"firewall_backend": "ufw", "firewall_ssh_sources": ["198.51.100.0/24"]}
     assert problems(**beside, probe={**FROM_HERE, "firewalls": ["ufw", "airflowops"]}) == []
     assert problems(**beside) == []

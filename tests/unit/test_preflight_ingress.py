@@ -44,14 +44,14 @@ def make(https: bool = True, floating: str = "192.0.2.10", **values: Any) -> Clu
     return cluster
 
 
-def tell(cluster: Cluster, *hosts: str, **facts: Any) -> Cluster:
+def report(cluster: Cluster, *hosts: str, **facts: Any) -> Cluster:
     for host in hosts or FRONTS:
         cluster["hosts"][host]["front"].update(facts)
     return cluster
 
 
 def see(cluster: Cluster, host: str, **seen: Any) -> Cluster:
-    return tell(cluster, host, probe=probe(host, **seen))
+    return report(cluster, host, probe=probe(host, **seen))
 
 
 def test_what_is_good() -> None:
@@ -73,23 +73,23 @@ def test_the_defaults_are_those_of_the_role() -> None:
 
 
 def test_what_is_wrong_with_the_certificate_is_told_with_the_hosts() -> None:
-    cluster = tell(
+    cluster = report(
         make(), given=["certificate", "private_key"], certificate=["has expired on 2026-01-31: renew it"]
     )
     assert only(cluster) == ("nginx_lb_certificate has expired on 2026-01-31 on front1, front2: renew it")
 
 
 def test_half_a_certificate() -> None:
-    cluster = tell(make(), "front2", given=["certificate"])
+    cluster = report(make(), "front2", given=["certificate"])
     assert only(cluster).startswith(
         "nginx_lb_private_key is missing on front2: give certificate and private key"
     )
-    cluster = tell(make(), "front2", given=["private_key"])
+    cluster = report(make(), "front2", given=["private_key"])
     assert only(cluster).startswith("nginx_lb_certificate is missing on front2")
 
 
 def test_two_certificates() -> None:
-    cluster = tell(make(nginx_lb_acme_webroot="/var/www/acme"), given=["certificate", "private_key"])
+    cluster = report(make(nginx_lb_acme_webroot="/var/www/acme"), given=["certificate", "private_key"])
     assert "nginx_lb_certificate and nginx_lb_acme_webroot are both set on front1, front2" in only(cluster)
 
 
@@ -98,7 +98,7 @@ def test_two_certificates() -> None:
 )
 def test_a_certificate_without_https(given: list[str], values: dict[str, str]) -> None:
     assert "airflow_base_url does not begin with https://" in only(
-        tell(make(https=False, **values), given=given)
+        report(make(https=False, **values), given=given)
     )
 
 
@@ -108,7 +108,7 @@ def test_one_port_for_both() -> None:
 
 
 def test_a_name_that_nobody_resolves() -> None:
-    cluster = tell(make(), names=["airflow.invalid"], unresolved=["airflow.invalid"])
+    cluster = report(make(), names=["airflow.invalid"], unresolved=["airflow.invalid"])
     for host in FRONTS:
         see(cluster, host, unresolved=["airflow.invalid"])
     assert only(cluster).startswith(

@@ -23,7 +23,7 @@ def watched(*monitoring: str, problems: tuple[str, ...] = (), **ports: Any) -> C
     cluster = make_cluster({**MULTI_NODE, "observability": list(monitoring or ["monitor1"])})
     cluster["roles"]["observability"]["group"] = "monitoring"
     for entry in cluster["hosts"].values():
-        entry["figures"] = {"ports": {**PORTS, **ports}, "problems": list(problems)}
+        entry["metrics"] = {"ports": {**PORTS, **ports}, "problems": list(problems)}
     return cluster
 
 
@@ -104,5 +104,5 @@ def test_without_it_nothing_is_judged() -> None:
     cluster = watched()
     cluster["roles"]["observability"]["hosts"] = []
     for entry in cluster["hosts"].values():
-        entry["figures"] = {}
+        entry["metrics"] = {}
     assert find_problems(cluster) == []

@@ -18,7 +18,7 @@ HOST = "one"
 
 
 def seen(**facts: Any) -> Cluster:
-    """A single node of which host_probe tells this as well."""
+    """A single node of which host_probe reports this as well."""
     cluster = single_node()
     cluster["hosts"][HOST]["probe"].update(facts)
     return cluster

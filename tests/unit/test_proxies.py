@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-# Modules that follow the variables of the host that they run on, unless they are told not to.
+# Modules that follow the variables of the host that they run on, unless they are reported not to.
 MODULES = {
     "ansible.builtin.uri",
     "ansible.builtin.get_url",

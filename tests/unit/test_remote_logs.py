@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""airflow_remote_logs: what Airflow is told, what of it is secret, and what is refused."""
+"""airflow_remote_logs: what Airflow is reported, what of it is secret, and what is refused."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Prometheus is told to read is what it takes."""
+"""What Prometheus is asked to read is what it takes."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pytest
 import yaml
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.observability import (
     airflow_relabelling,
+    exporter_endpoints,
     exporter_proxy,
-    figures,
     redis_relabelling,
     scrape_configs,
 )
@@ -52,7 +52,7 @@ HOSTVARS: dict[str, dict[str, Any]] = {
 
 
 def found(**settings: Any) -> dict[str, Any]:
-    return figures(["one", "two", "three"], HOSTVARS, PARTS, {**SETTINGS, **settings})
+    return exporter_endpoints(["one", "two", "three"], HOSTVARS, PARTS, {**SETTINGS, **settings})
 
 
 def test_a_host_has_the_figures_of_its_parts() -> None:

@@ -78,7 +78,7 @@ def test_the_specs_call_secret_what_is_named_or_described_so() -> None:
             words = str(option.get("description", ""))
             # Paths of files, times and names are none.
             named = re.search("(password|passphrase|secret|token|private_key)$", name)
-            described = re.search(r"\bA secret\b(?! as a whole)", words) or "Sealed as a whole" in words
+            described = re.search(r"\bA secret\b(?! as a whole)", words) or "Encrypted as a whole" in words
             if option.get("type", "str") == "str" and (named or described) and not secret:
                 yield name
             yield from open_secrets(option.get("options") or {}, secret)

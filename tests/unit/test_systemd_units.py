@@ -276,9 +276,9 @@ def test_a_timer_is_loaded_anew_with_what_it_starts() -> None:
     units = parse_show(text, 0.0)
     triggered = parse_show("\n".join([shown("a.service", outdated="yes"), shown("b.service")]), 0.0)
     assert plan(units, [], []) == []
-    told = with_triggered(units, triggered)
-    assert [unit.name for unit in told if unit.needs_reload] == ["a.timer"]
-    assert [step.action for step in plan(told, [], [])] == ["daemon-reload"]
+    reported = with_triggered(units, triggered)
+    assert [unit.name for unit in reported if unit.needs_reload] == ["a.timer"]
+    assert [step.action for step in plan(reported, [], [])] == ["daemon-reload"]
 
 
 def test_a_unit_started_before_systemd_read_its_changed_file_is_outdated() -> None:
@@ -288,5 +288,5 @@ def test_a_unit_started_before_systemd_read_its_changed_file_is_outdated() -> No
     assert not outdated(changed, UNIT.started_at + 1)
     assert not outdated(UNIT, UNIT.started_at - 1)
     assert not outdated(replace(changed, active_state="inactive"), UNIT.started_at - 1)
-    # A timer whose service is to be read anew.
+    # A timer whose service is to be read again.
     assert not outdated(replace(changed, triggers=("b.service",)), UNIT.started_at - 1)

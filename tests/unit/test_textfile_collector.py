@@ -21,7 +21,7 @@ from prometheus_data import ROLE
 
 
 def collector() -> Any:
-    spec = importlib.util.spec_from_file_location("cluster_figures", ROLE / "files/cluster_figures.py")
+    spec = importlib.util.spec_from_file_location("textfile_collector", ROLE / "files/textfile_collector.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -99,13 +99,13 @@ class DagRun:
             self.sleep(min(self.params["poll_interval"], remaining))
 
     def why_no_dag(self, dag: dict[str, Any] | None) -> str:
-        """A DAG that was never parsed has no file to ask for, so then every import error is told."""
+        """A DAG that was never parsed has no file to ask for, so then every import error is reported."""
         try:
             errors = self.api.get_all("importErrors", "import_errors", order_by="id")
         except AirflowApiError as error:
-            errors, told = [], f" (import errors could not be read: {error})"
+            errors, reported = [], f" (import errors could not be read: {error})"
         else:
-            told = ""
+            reported = ""
         waited = f"after {self.params['dag_timeout']:g} s"
         if dag is not None and dag["has_import_errors"] and not dag["is_stale"]:
             of_file = [
@@ -113,13 +113,13 @@ class DagRun:
                 for error in errors
                 if error["filename"] == dag["relative_fileloc"] and error["bundle_name"] == dag["bundle_name"]
             ]
-            detail = describe_import_errors(of_file) or f"{dag['relative_fileloc']}{told}"
+            detail = describe_import_errors(of_file) or f"{dag['relative_fileloc']}{reported}"
             return f"DAG {self.dag_id} still has an import error {waited}: {detail}"
         text = f"DAG {self.dag_id} is not known to {self.api.url} {waited}"
         if errors:
             return f"{text}. Files with import errors: {describe_import_errors(errors)}"
         return (
-            f"{text}, and no file has an import error{told}: "
+            f"{text}, and no file has an import error{reported}: "
             f"is it deployed, and is the dag-processor running?"
         )
 

@@ -94,7 +94,7 @@ def describe_unfinished(
     elif "queued" in states:
         text += (
             ". Queued means that no worker has taken it: "
-            "airflowops.cluster.airflow_queue_membership tells who serves the queue"
+            "airflowops.cluster.airflow_queue_membership reports who serves the queue"
         )
     elif "scheduled" in states:
         text += ". Scheduled means that it waits for the scheduler or for a slot in its pool"
@@ -102,12 +102,12 @@ def describe_unfinished(
 
 
 def describe_import_errors(errors: Iterable[Mapping[str, Any]]) -> str:
-    """The last line of each stack trace, which is the one that tells."""
-    told = []
+    """The last line of each stack trace, which is the informative one."""
+    reported = []
     for error in errors:
         lines = (error.get("stack_trace") or "").strip().splitlines()
-        told.append(f"{error['filename']}: {lines[-1].strip() if lines else 'no stack trace'}")
-    return _shortened(told)
+        reported.append(f"{error['filename']}: {lines[-1].strip() if lines else 'no stack trace'}")
+    return _shortened(reported)
 
 
 def _shortened(items: list[str], most: int = 10) -> str:

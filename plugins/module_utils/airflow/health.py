@@ -45,18 +45,18 @@ def describe_jobs(jobs: Iterable[Mapping[str, Any]], now: float) -> list[dict[st
 
 
 def describe_errors(errors: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
-    told = []
+    reported = []
     for error in errors:
         lines = (error.get("stack_trace") or "").strip().splitlines()
         last = lines[-1].strip() if lines else "no stack trace"
-        told.append(
+        reported.append(
             {
                 "file": str(error["filename"]),
                 "bundle": str(error.get("bundle_name") or ""),
                 "error": without_logins(last)[:LONGEST_ERROR],
             }
         )
-    return told
+    return reported
 
 
 def describe_dags(dags: Iterable[Mapping[str, Any]], count: int, now: float) -> dict[str, Any]:

@@ -33,7 +33,7 @@ DEFAULT_PORTS = {
     "pyamqp": 5672,
 }
 
-# Seconds. Before it ends, kombu waits for the answer to its last BRPOP: a second, if not told otherwise.
+# Seconds. Before it ends, kombu waits for the answer to its last BRPOP: a second, by default.
 REDIS_OPTIONS = {"polling_interval": 0.1}
 
 # Runs under `celery_python`, Python 3.8 or later. It does not import Airflow, which takes seconds.
@@ -91,7 +91,7 @@ def ask(window):
     app.conf.broker_transport_options = settings["transport_options"]
     with app.connection_for_write() as connection:
         if len(connection.alt) < 2:
-            # Tells at once and plainly what redis-py tells after some tries of its own.
+            # Reports at once and plainly what redis-py reports after some tries of its own.
             address = (connection.hostname, connection.port or connection.transport.default_port)
             socket.create_connection(address, settings["transport_options"]["socket_connect_timeout"]).close()
         connection.connect()  # ends with an error; what follows would try for ever
@@ -269,19 +269,19 @@ def describe_missing(missing: Mapping[str, Mapping[str, Any]], workers: Mapping[
         else:
             text += "; no host of the inventory was named for it"
         sentences.append(text)
-    mend = []
+    fix = []
     if silent:
         hosts = ", ".join(dict.fromkeys(silent))
-        mend.append(
+        fix.append(
             f"On {hosts}: systemctl status 'airflow-worker@*' ; journalctl -u 'airflow-worker@*' -n 50"
         )
     if not workers:
-        mend.append(
+        fix.append(
             "No worker answered at all: if some are running, compare their broker URL and global_keyprefix "
             "with the ones given here, and see that [celery] worker_enable_remote_control is on"
         )
     sentences[0] = sentences[0][:1].upper() + sentences[0][1:]
-    return ". ".join(["; and ".join(sentences), *mend])
+    return ". ".join(["; and ".join(sentences), *fix])
 
 
 def broker_address(broker_url: str) -> str:
@@ -323,7 +323,7 @@ def scrub(text: str, broker_url: str) -> str:
 
 
 def probe_environment() -> dict[str, str]:
-    """Celery prefers CELERY_BROKER_URL and the like to what it is told, so none of ours reaches it."""
+    """Celery prefers CELERY_BROKER_URL and the like to its options, so none of ours reaches it."""
     kept = ("HOME", "LANG", "LC_ALL", "PATH", "TZ")
     return {name: os.environ[name] for name in kept if name in os.environ}
 

@@ -4,7 +4,7 @@
 """Celery workers that take no new task: while the broker's slot changes hands, or before they are stopped.
 
 What a worker has taken and not confirmed goes back into the queue when its connection to the broker breaks,
-and is executed again. So nothing may be under way at that moment. The workers are told through Celery's
+and is executed again. So nothing may be under way at that moment. The workers are informed through Celery's
 remote control, by a process of its own under an interpreter that has Celery. That process lets them go on as
 soon as its standard input ends, whatever has become of us; and if it cannot, they go on by themselves. The
 commands are those of airflowops_runtime.remote_control.
@@ -122,7 +122,7 @@ try:
         "airflowops_pause", workers, lambda names, now: not now, 5.0, seconds=settings["longest"]
     )
     if deaf:
-        raise RuntimeError("%s did not stop to take tasks when told to" % ", ".join(deaf))
+        raise RuntimeError("%s did not stop to take tasks when asked to" % ", ".join(deaf))
     say(state="cancelled", unknown=sorted(set(found) - set(workers)))
     sys.stdin.readline()
     deadline = time.monotonic() + settings["drain_timeout"]
@@ -183,7 +183,7 @@ class WorkerPause:
         only: Sequence[str] | None = None,
     ) -> None:
         """`wait_for_quiet` returns when no worker waits at the broker for a message any more: one that did
-        when it was told to stop takes that message still. `only`: the workers meant, by their Celery names;
+        when it was asked to stop takes that message still. `only`: the workers meant, by their Celery names;
         all of them by default.
         """
         self._wait_for_quiet = wait_for_quiet

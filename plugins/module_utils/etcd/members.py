@@ -26,7 +26,7 @@ NOT_YET_SECONDS = 60
 
 
 class EtcdError(Exception):
-    """What cannot be done, with the mend."""
+    """What cannot be done, with the fix."""
 
 
 def plan_join(members: Sequence[Member], name: str, peer_url: str) -> list[dict[str, str]]:

@@ -35,7 +35,7 @@ ENTRY: dict[str, dict[str, Any]] = {
     "content": {"type": "str"},
     "base64": {"type": "bool", "default": False},
     "secret_content": {"type": "str", "no_log": True},
-    "sealed": {"type": "bool", "default": False},
+    "encrypted": {"type": "bool", "default": False},
     "absent": {"type": "bool", "default": False},
     "block": {"type": "str"},
     "existing": {"type": "bool", "default": False},
@@ -101,18 +101,18 @@ def check_form(entry: dict) -> None:
         )
     if entry["existing"] and kinds != ["block"]:
         raise FilesError(f"{entry['path']}: existing goes with block alone.")
-    if entry["sealed"] and kinds != ["secret_content"]:
-        raise FilesError(f"{entry['path']}: what is to be sealed is given as secret_content.")
+    if entry["encrypted"] and kinds != ["secret_content"]:
+        raise FilesError(f"{entry['path']}: what is to be encrypted is given as secret_content.")
     if entry["base64"] and kinds != ["content"]:
         raise FilesError(f"{entry['path']}: what is in base64 is given as content.")
 
 
 def attributes(module: AnsibleModule, entry: dict, path: str) -> bool:
-    """Gives `path` the entry's owner and permissions; tells whether that was needed."""
+    """Gives `path` the entry's owner and permissions; reports whether that was needed."""
     wanted = {
         "owner": entry["owner"],
         "group": entry["group"],
-        "mode": entry["mode"] or ("0755" if entry["directory"] else "0600" if entry["sealed"] else "0644"),
+        "mode": entry["mode"] or ("0755" if entry["directory"] else "0600" if entry["encrypted"] else "0644"),
     }
     # The security context is that of the place where it will lie.
     wanted = {**module.load_file_common_arguments(wanted, path=entry["path"]), "path": path}
@@ -179,7 +179,7 @@ def returned(module: AnsibleModule, entry: dict, content: bytes | None, previous
     copy = previous.copy_of(path)
     if copy is None or content is None:
         same = copy is None and content is None
-    elif entry["sealed"]:
+    elif entry["encrypted"]:
         same = holds(module, Path(path).name, str(copy), content)
     else:
         same = copy.read_bytes() == content
@@ -198,7 +198,7 @@ def stage(module: AnsibleModule, entry: dict, content: bytes) -> str:
     # Removed when the module ends, unless it was moved by then.
     module.add_cleanup_file(path)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(encrypt(module, entry["path"], content) if entry["sealed"] else content)
+        file.write(encrypt(module, entry["path"], content) if entry["encrypted"] else content)
     if entry["validate"]:
         rc, out, err = module.run_command(entry["validate"].replace("%s", shlex.quote(path)))
         if rc != 0:
@@ -222,7 +222,7 @@ def put(module: AnsibleModule, entry: dict, staged: str) -> None:
 
 
 def differs(module: AnsibleModule, entry: dict, before: bytes | None, after: bytes) -> bool:
-    if entry["sealed"] and before is not None:
+    if entry["encrypted"] and before is not None:
         return not holds(module, Path(entry["path"]).name, entry["path"], after)
     return before != after
 

@@ -241,7 +241,7 @@ def ssh_connection(proc: str = "/proc", pid: int | None = None) -> dict[str, Any
 def ssh_ports(listening: list[dict[str, Any]], connection: dict[str, Any] | None) -> list[int]:
     """The ports at which SSH lets other hosts in: those of sshd, and the one of the connection.
 
-    The latter is known as well where systemd holds the socket for sshd. 22 where nothing tells of one.
+    The latter is known as well where systemd holds the socket for sshd. 22 where none is found.
     """
     ports = {
         entry["port"]

@@ -115,7 +115,7 @@ def parse_show(text: str, boot_time: float) -> list[Unit]:
 
 
 def with_new_drop_ins(units: list[Unit], drop_ins: Mapping[str, Collection[str]]) -> list[Unit]:
-    """The units, told that they have to be loaded anew where a drop-in is not.
+    """The units, noted as to be loaded again where a drop-in is not.
 
     systemd does not say so of a folder for drop-ins that was made after the unit was loaded (seen with 252).
 
@@ -128,7 +128,7 @@ def with_new_drop_ins(units: list[Unit], drop_ins: Mapping[str, Collection[str]]
 
 
 def with_triggered(units: list[Unit], triggered: list[Unit]) -> list[Unit]:
-    """The units, told that they have to be loaded anew where what they start has to be."""
+    """The units, noted as to be loaded again where what they start has to be."""
     outdated = {unit.name for unit in triggered if unit.needs_reload}
     return [replace(unit, needs_reload=True) if outdated & {*unit.triggers} else unit for unit in units]
 

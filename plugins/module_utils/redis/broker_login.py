@@ -27,7 +27,7 @@ def command(*words: str) -> bytes:
 
 
 def tls_context(options: dict[str, list[str]]) -> ssl.SSLContext:
-    """As Celery is told by `ssl_cert_reqs` and `ssl_ca_certs` in the URL."""
+    """As Celery is configured by `ssl_cert_reqs` and `ssl_ca_certs` in the URL."""
     ca_file = options.get("ssl_ca_certs", [""])[0]
     context = ssl.create_default_context(cafile=ca_file or None)
     required = options.get("ssl_cert_reqs", [""])[0].lower() in ("required", "cert_required")

@@ -15,7 +15,7 @@ AMOUNT = re.compile(r"(\d+)([a-z]*)")
 
 
 def spell_value(value: Any) -> str:
-    """A value as CONFIG GET would show it, as far as that can be told without knowing the directive."""
+    """A value as CONFIG GET would show it, as far as that can be known without knowing the directive."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     text = " ".join(str(value).split())

@@ -168,7 +168,7 @@ class Executor:
         return not any(node.handshakes for node in self.cluster.poll().alive)
 
     def _forget(self, step: Forget, but: Connection | None = None) -> None:
-        """At the same time everywhere: a node that still knows a member tells the others within a minute."""
+        """At the same time everywhere: a node that still knows a member informs the others in a minute."""
 
         def forget(connection: Connection) -> None:
             for node_id in step.ids:

@@ -102,14 +102,14 @@ class Context:
         component: str,
         what: str,
         cause: str,
-        mend: str,
+        fix: str,
         **place: str,
     ) -> None:
         """A problem from `limit` on, a warning from `warn` on."""
         if value >= limit:
-            self.report.find(PROBLEM, component, what, cause, mend, **place)
+            self.report.find(PROBLEM, component, what, cause, fix, **place)
         elif value >= warn:
-            self.report.find(WARNING, component, what, cause, mend, **place)
+            self.report.find(WARNING, component, what, cause, fix, **place)
 
     def unit_fault(
         self, host: str, part: Mapping[str, Any], *needs: tuple[str, ...]
@@ -128,7 +128,7 @@ class Context:
         unit = self.unit(host, part)
         state = unit.get("state", "")
         if not unit:
-            why = self.error(host, "systemd") or "systemd told nothing of it"
+            why = self.error(host, "systemd") or "systemd reported nothing of it"
             self.report.unknown(part["component"], "", why, host=host, part=name)
             return None
         if state in ("active", "reloading"):
@@ -150,7 +150,7 @@ class Context:
             return None
         what = "does not serve yet" if state == "activating" else "does not run"
         finding = self.report.problem(
-            part["component"], what, unit_cause(unit), unit_mend(unit), host=host, part=name
+            part["component"], what, unit_cause(unit), unit_fix(unit), host=host, part=name
         )
         self.set_down("part", host, name, because=f"{name} on {host} {what}", finding=finding)
         return finding
@@ -164,13 +164,13 @@ def unit_cause(unit: Mapping[str, Any]) -> str:
     if state == "failed":
         return f"{name} has failed ({unit['sub_state']}){since}"
     if state == "activating" and unit["sub_state"] == "auto-restart":
-        return f"{name} has ended by itself, and systemd starts it anew"
+        return f"{name} has ended by itself, and systemd restarts it"
     if state == "activating":
         return f"{name} has been starting{since}"
     return f"{name} was stopped and is {state}{since}"
 
 
-def unit_mend(unit: Mapping[str, Any]) -> str:
+def unit_fix(unit: Mapping[str, Any]) -> str:
     name = unit["unit"]
     if not unit["loaded"]:
         return f"run site.yml; if somebody masked it, `systemctl unmask {name}` first"

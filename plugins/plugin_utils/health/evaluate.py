@@ -4,7 +4,7 @@
 """Judges what was seen of a cluster: facts in, findings out. Pure functions.
 
 They go from what stands by itself to what stands on it: hosts, Redis and the metastore, HAProxy, Airflow.
-Each notes what is down, so that what comes later can tell a consequence from a fault of its own.
+Each notes what is down, so that what comes later can distinguish a consequence from a fault of its own.
 """
 
 from __future__ import annotations
@@ -210,7 +210,7 @@ def clocks(context: Context) -> None:
         if context.look(name).get("clock_offset") is not None
     }
     wrong = {name: offset for name, (offset, doubt) in offsets.items() if abs(offset) - doubt > limit}
-    mend = "`timedatectl`: a time service (systemd-timesyncd or chrony) must run and reach its servers"
+    fix = "`timedatectl`: a time service (systemd-timesyncd or chrony) must run and reach its servers"
     spread = max(wrong.values(), default=0) - min(wrong.values(), default=0)
     if len(wrong) > 1 and len(wrong) == len(offsets) and spread <= limit:
         offset = max(wrong.values(), key=abs)
@@ -218,7 +218,7 @@ def clocks(context: Context) -> None:
             "hosts",
             f"the controller's clock is {span(offset)} {'behind' if offset > 0 else 'ahead of'} all hosts'",
             "its time is not kept",
-            f"on the controller: {mend}",
+            f"on the controller: {fix}",
         )
         return
     for name, offset in wrong.items():
@@ -226,7 +226,7 @@ def clocks(context: Context) -> None:
             "hosts",
             f"its clock is {span(offset)} {'ahead' if offset > 0 else 'behind'}",
             "nothing keeps its time; tokens of tasks are refused, and heartbeats look old",
-            mend,
+            fix,
             host=name,
         )
 
@@ -239,7 +239,7 @@ def other_units(context: Context) -> None:
         for unit in units.get("failed", []):
             if unit in parts:
                 continue
-            mend = f"`journalctl -u {unit} -n 50`, then `systemctl restart {unit}`"
+            fix = f"`journalctl -u {unit} -n 50`, then `systemctl restart {unit}`"
             if unit.startswith(OUR_UNITS):
                 component = "backups" if unit.startswith(("metastore-", "pgbackrest.")) else "airflow"
                 timer = unit.startswith(("metastore-backup@", "airflow-clean."))
@@ -249,12 +249,12 @@ def other_units(context: Context) -> None:
                     "its last run, started by its timer, ended with an error"
                     if timer
                     else "it ended with an error",
-                    mend,
+                    fix,
                     host=name,
                 )
             else:
                 context.report.warn(
-                    "hosts", f"{unit} failed", "it is not one of the cluster's", mend, host=name
+                    "hosts", f"{unit} failed", "it is not one of the cluster's", fix, host=name
                 )
 
 
@@ -266,14 +266,14 @@ def certificates(context: Context) -> None:
     for name in context.expected["hosts"]:
         for certificate in context.listed(name, "certificates"):
             path = certificate["path"]
-            mend = (
+            fix = (
                 "the collection's own are renewed by site.yml in the last third of their time: "
                 "run it; one that "
                 "was given is replaced in the inventory"
             )
             if "error" in certificate:
                 context.report.problem(
-                    "certificates", f"{path} cannot be read", certificate["error"], mend, host=name
+                    "certificates", f"{path} cannot be read", certificate["error"], fix, host=name
                 )
                 continue
             left = certificate["ends"] - context.now
@@ -286,7 +286,7 @@ def certificates(context: Context) -> None:
                 "certificates",
                 what,
                 f"it is valid until then ({certificate['subject']})",
-                mend,
+                fix,
                 host=name,
             )
     if soonest is not None:

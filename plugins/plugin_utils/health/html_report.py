@@ -114,7 +114,7 @@ def page(report: Mapping[str, Any]) -> str:
 
 def header(report: Mapping[str, Any]) -> str:
     counts = report["counts"]
-    told = ", ".join(
+    reported = ", ".join(
         f"{number} {word if number == 1 or word == 'unknown' else word + 's'}"
         for number, word in (
             (counts["problems"], "problem"),
@@ -125,7 +125,7 @@ def header(report: Mapping[str, Any]) -> str:
     )
     return (
         f'<header class="{report["state"]}"><h1>{escape(report["cluster"])}: {VERDICTS[report["state"]]}</h1>'
-        f"<p>{escape(report['made'])}{' · ' + told if told else ''}</p></header>"
+        f"<p>{escape(report['made'])}{' · ' + reported if reported else ''}</p></header>"
     )
 
 
@@ -172,16 +172,16 @@ def findings(report: Mapping[str, Any]) -> list[str]:
                 escape(where(entry)),
                 words(entry["what"]) + (f"<ul>{so}</ul>" if so else ""),
                 words(entry["cause"]),
-                words(entry["mend"]),
+                words(entry["fix"]),
             ]
         )
     for name, title in COMPONENTS.items():
         for text in grouped_unknowns(report["unknown"], name):
             what, _, because = text.partition(": because ")
             rows.append(
-                [state_cell("unknown"), escape(title), "", words(what), words(because), "mend the cause"]
+                [state_cell("unknown"), escape(title), "", words(what), words(because), "fix the cause"]
             )
-    return table("What is wrong", ("", "component", "where", "what, and what follows", "cause", "mend"), rows)
+    return table("What is wrong", ("", "component", "where", "what, and what follows", "cause", "fix"), rows)
 
 
 def components(report: Mapping[str, Any]) -> list[str]:
@@ -193,15 +193,15 @@ def components(report: Mapping[str, Any]) -> list[str]:
 
 
 def queues(report: Mapping[str, Any]) -> list[str]:
-    def told(value: Any) -> str:
+    def reported(value: Any) -> str:
         return "?" if value is None else str(value)
 
     rows = [
         [
             state_cell(entry["state"]),
             escape(entry["queue"]),
-            f"{told(entry['workers'])} of {entry['wanted']}",
-            told(entry["messages"]),
+            f"{reported(entry['workers'])} of {entry['wanted']}",
+            reported(entry["messages"]),
             str(entry["queued_tasks"]),
             span(entry["oldest_seconds"]) if entry["oldest_seconds"] else "",
         ]
@@ -259,21 +259,20 @@ def lines_of(host: Mapping[str, Any], tier: str, report: Mapping[str, Any]) -> l
     lines = []
     for part in shown:
         text = part["name"]
-        told = role = part["role"]
+        reported = role = part["role"]
         member = members.get(f"{host['name']}:{text.split()[-1]}") if part["component"] == "redis" else None
         if member and member["replica_of"]:
-            told = role = f"replica of {member['replica_of']}"
+            reported = role = f"replica of {member['replica_of']}"
         elif member:
             role = "master, broker" if member["owner"] else "master"
-            told = f"{role}, {member['slots']} slots"
+            reported = f"{role}, {member['slots']} slots"
         state = part["state"]
         if state == "ok":
             line = " · ".join(word for word in (f"{text}: {role}" if role else text, part["version"]) if word)
         else:
             line = f"{text}: {part['detail'] if part['detail'] and host['reachable'] else state}"
-        whole = (
-            f"{text}: {', '.join(word for word in (told, part['version'], part['detail'] or state) if word)}"
-        )
+        details = (reported, part["version"], part["detail"] or state)
+        whole = f"{text}: {', '.join(filter(None, details))}"
         lines.append((state, line, whole))
     if tier == first:
         lines += [

@@ -14,7 +14,7 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.health.services
 
 
 def asked(context: Context) -> dict[str, Any] | None:
-    """What the first API server that answered told."""
+    """What the first API server that answered reported."""
     for host in context.expected["masters"]:
         answer = context.observed.get(host, {}).get("airflow") or {}
         if answer.get("answers"):
@@ -45,8 +45,8 @@ def judge_masters(context: Context) -> None:
     else:
         heartbeats(context, answer)
         if masters:
-            told = [host for host in masters if not context.down("host", host)]
-            context.report.note("airflow", f"{count(len(told), 'master')}")
+            reported = [host for host in masters if not context.down("host", host)]
+            context.report.note("airflow", f"{count(len(reported), 'master')}")
     seen = [host for host in masters if context.seen(host)]
     if seen == masters != [] and all(context.down("part", host, "execution-api") for host in masters):
         for host in masters:
@@ -129,7 +129,7 @@ def no_answer(context: Context) -> None:
     if cause is None:
         finding = context.report.problem(
             "airflow",
-            "no API server tells of Airflow's health",
+            "no API server reports Airflow's health",
             reasons[0] if reasons else "none could be asked",
             "`journalctl -u airflow-api-server -n 50` on the masters",
         )

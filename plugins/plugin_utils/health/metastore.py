@@ -200,7 +200,7 @@ def members(context: Context, faults: list[dict[str, Any]]) -> None:
                 "metastore",
                 f"its state is {member.get('state')!r}",
                 "the copy is broken, or being made",
-                "`patronictl -c /etc/patroni/config.yml list`; a broken copy is made anew by "
+                "`patronictl -c /etc/patroni/config.yml list`; a broken copy is made again by "
                 "`patronictl reinit airflow " + host + "`",
                 host=host,
                 part="patroni",
@@ -291,10 +291,10 @@ def judge_backups(context: Context) -> None:
     if look and look.get("host", {}).get("os", {}).get("id") not in ("debian", "ubuntu"):
         context.report.note("backups", "none: not made on this distribution")
         return
-    mend = "`journalctl -u 'metastore-backup@*' -n 50` there, then run backup.yml"
+    fix = "`journalctl -u 'metastore-backup@*' -n 50` there, then run backup.yml"
     why = context.error(host, "backups")
     if why:
-        context.report.problem("backups", "pgBackRest cannot be asked", why, mend, host=host)
+        context.report.problem("backups", "pgBackRest cannot be asked", why, fix, host=host)
         return
     seen = context.table(host, "backups")
     if not seen:
@@ -302,7 +302,7 @@ def judge_backups(context: Context) -> None:
     good = [backup for backup in seen["backups"] if not backup["failed"]]
     if not good:
         context.report.problem(
-            "backups", "there is no backup of the metastore", f"pgBackRest: {seen['status']}", mend, host=host
+            "backups", "there is no backup of the metastore", f"pgBackRest: {seen['status']}", fix, host=host
         )
         return
     newest = max(backup["ended"] for backup in good)
@@ -315,7 +315,7 @@ def judge_backups(context: Context) -> None:
             "backups",
             f"the newest backup is {span(context.now - newest)} old",
             "the timers did not run, or their runs failed",
-            "`systemctl list-timers 'metastore-backup-*'`; " + mend,
+            "`systemctl list-timers 'metastore-backup-*'`; " + fix,
             host=host,
         )
     oldest = min(backup["ended"] for backup in good)

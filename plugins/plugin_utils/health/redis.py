@@ -89,7 +89,7 @@ def one(context: Context, host: str, name: str, node: dict[str, Any]) -> None:
         context.report.problem(
             "redis",
             "is not in step with its master",
-            "the replica has no connection to its master, or copies it anew",
+            "the replica has no connection to its master, or copies it again",
             f"`journalctl -u redis-cluster@{name.split()[-1]} -n 50`; wait a minute, then {HEAL}",
             host=host,
             part=name,

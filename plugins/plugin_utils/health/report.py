@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a look at a cluster found: findings, the state of every part, and the table that people read.
 
-A finding names component, host, part, what is wrong, its cause and its mend. What follows from a finding is
-told with it as a consequence, and what could not be looked at because of it as unknown: neither is a finding
-of its own.
+A finding names component, host, part, what is wrong, its cause and its fix. What follows from a finding is
+reported with it as a consequence, and what could not be checked because of it as unknown: neither is a
+finding of its own.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Report:
         self.notes: dict[str, list[str]] = {}
 
     def find(
-        self, level: str, component: str, what: str, cause: str, mend: str, host: str = "", part: str = ""
+        self, level: str, component: str, what: str, cause: str, fix: str, host: str = "", part: str = ""
     ) -> dict[str, Any]:
         finding = {
             "level": level,
@@ -73,7 +73,7 @@ class Report:
             "part": part,
             "what": what,
             "cause": cause,
-            "mend": mend,
+            "fix": fix,
             "consequences": [],
         }
         self.findings.append(finding)
@@ -83,14 +83,14 @@ class Report:
             entry["detail"] = what
         return finding
 
-    def problem(self, component: str, what: str, cause: str, mend: str, **where: str) -> dict[str, Any]:
-        return self.find(PROBLEM, component, what, cause, mend, **where)
+    def problem(self, component: str, what: str, cause: str, fix: str, **where: str) -> dict[str, Any]:
+        return self.find(PROBLEM, component, what, cause, fix, **where)
 
-    def warn(self, component: str, what: str, cause: str, mend: str, **where: str) -> dict[str, Any]:
-        return self.find(WARNING, component, what, cause, mend, **where)
+    def warn(self, component: str, what: str, cause: str, fix: str, **where: str) -> dict[str, Any]:
+        return self.find(WARNING, component, what, cause, fix, **where)
 
     def unknown(self, component: str, what: str, because: str, host: str = "", part: str = "") -> None:
-        """What could not be looked at, and why: told once however many things have the same reason."""
+        """What could not be looked at, and why: reported once however many things have the same reason."""
         self.unknowns.append(
             {"component": component, "host": host, "part": part, "what": what, "because": because}
         )
@@ -98,7 +98,7 @@ class Report:
             self.parts[host, part].update(state=UNKNOWN, detail=f"unknown: because {because}")
 
     def note(self, component: str, text: str) -> None:
-        """A figure for the table, of what is well."""
+        """A value for the table, of what is well."""
         self.notes.setdefault(component, []).append(text)
 
     def add_part(self, host: str, part: dict[str, Any]) -> None:
@@ -207,7 +207,7 @@ def grouped_unknowns(unknowns: list[dict[str, Any]], component: str) -> list[str
 
 
 def as_text(result: dict[str, Any]) -> str:
-    """The table by component, with cause and mend below what is wrong."""
+    """The table by component, with cause and fix below what is wrong."""
     lines = []
     wide = max((len(entry["title"]) for entry in result["components"]), default=0)
     for component in result["components"]:
@@ -223,7 +223,7 @@ def as_text(result: dict[str, Any]) -> str:
             if entry["cause"]:
                 lines.append(wrapped("cause", entry["cause"]))
             lines += [wrapped("so", text) for text in entry["consequences"]]
-            lines.append(wrapped("mend", entry["mend"]))
+            lines.append(wrapped("fix", entry["fix"]))
         lines += [
             wrapped("unknown:", text, "  ") for text in grouped_unknowns(result["unknown"], component["name"])
         ]

@@ -40,9 +40,9 @@ def host_parts(roles: Collection[str], settings: Mapping[str, Any]) -> list[dict
     """[{component, name, unit, url}], url empty where nothing answers by HTTP.
 
     roles: what the host plays, as the role topology works it out.
-    settings: redis_ports, workers, many_metastores, backups (off, member or keeper), base_path, flower_login
-        (whether there is a password for it), and `ports` by names: api, execution, scheduler, task_logs,
-        flower, front.
+    settings: redis_ports, workers, many_metastores, backups (off, member or backup_host), base_path,
+        flower_login (whether there is a password for it), and `ports` by names: api, execution, scheduler,
+        task_logs, flower, front.
     """
     urls = part_urls(settings)
     parts: list[dict[str, Any]] = []
@@ -64,7 +64,7 @@ def host_parts(roles: Collection[str], settings: Mapping[str, Any]) -> list[dict
         )
         if settings["backups"] != "off" and many:
             add("backups", "pgbackrest", "pgbackrest.service")
-        if settings["backups"] == "keeper":
+        if settings["backups"] == "backup_host":
             for kind, timer in units.BACKUP_TIMERS.items():
                 add("backups", f"{kind} backup timer", timer)
     if "service_endpoints" in roles:

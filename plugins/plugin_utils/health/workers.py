@@ -63,11 +63,11 @@ def membership_unknown(context: Context) -> None:
     if down:
         context.report.unknown("workers", "which worker serves which queue", down.because)
         return
-    told = [str(context.observed[host]["membership"].get("msg", "")) for host in askers]
+    reported = [str(context.observed[host]["membership"].get("msg", "")) for host in askers]
     context.report.problem(
         "workers",
         "the workers cannot be asked for their queues",
-        told[0] if told else "no master could ask",
+        reported[0] if reported else "no master could ask",
         'docs/troubleshooting.md, "A task stays queued"',
     )
 
@@ -113,7 +113,7 @@ def answering(context: Context, workers: dict[str, list[str]]) -> None:
 
 
 def depths(context: Context) -> dict[str, int]:
-    """Messages that wait, as the owner of the broker's slot tells."""
+    """Messages that wait, as the owner of the broker's slot reports."""
     for host, part in context.parts("redis"):
         node = context.table(host, "redis").get(part["name"].split()[-1], {})
         if node.get("queues") is not None:
@@ -196,11 +196,13 @@ def waiting(context: Context) -> None:
         age = entry["oldest_seconds"] or 0
         if not waits or context.down("broker"):
             continue
-        told = f"{count(waits, 'task')} in queue {queue}" + (f", the first for {span(age)}" if age else "")
+        reported = f"{count(waits, 'task')} in queue {queue}" + (
+            f", the first for {span(age)}" if age else ""
+        )
         if entry["workers"] == 0:
             causes = faults_of(context, queue)
             if causes:
-                follows(causes[0], f"{told} wait")
+                follows(causes[0], f"{reported} wait")
             elif queue not in context.expected["queues"] and (
                 age >= QUEUED_MOMENT or not entry["queued_tasks"]
             ):
@@ -210,7 +212,7 @@ def waiting(context: Context) -> None:
                 )
                 context.report.problem(
                     "workers",
-                    f"{told}: no worker serves it",
+                    f"{reported}: no worker serves it",
                     "a DAG names a queue that is in no airflow_workers" + (f": {dag}" if dag else ""),
                     "correct `queue=` in the DAG, or give the queue to a worker in "
                     "airflow_workers and run site.yml",
@@ -222,7 +224,7 @@ def waiting(context: Context) -> None:
             entry["state"] = "warning" if entry["state"] == "ok" else entry["state"]
             context.report.warn(
                 "workers",
-                f"{told}",
+                f"{reported}",
                 f"{count(entry['workers'], 'worker')} serve it; all slots are busy, or a task hangs in them",
                 "Flower shows what they do; raise `concurrency`, add a worker, or see pools and "
                 "max_active_tasks",

@@ -35,8 +35,8 @@ def check_options(cluster: dict[str, Any], problems: Problems) -> None:
     for host, entry in cluster["hosts"].items():
         for key in ("remote_logs", "secrets_backend"):
             for problem in entry.get(key, []):
-                what, _, mend = problem.partition(": ")
-                problems.add(f"airflow_{key} {what} on {{hosts}}: {mend}", host)
+                what, _, fix = problem.partition(": ")
+                problems.add(f"airflow_{key} {what} on {{hosts}}: {fix}", host)
         given = {**entry.get("values", {}), **entry.get("given", {})}
         watchdog = as_integer(given.get("airflow_worker_watchdog", 0))
         if watchdog is not None and 0 < watchdog < LEAST_WATCHDOG:

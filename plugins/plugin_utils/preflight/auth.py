@@ -25,7 +25,7 @@ OAUTH_ADDRESSES = (("server_metadata_url",), ("authorize_url", "access_token_url
 
 
 def oauth_problems(providers: Any) -> list[str]:
-    """What is wrong with OAUTH_PROVIDERS, as `auth_problems` tells it."""
+    """What is wrong with OAUTH_PROVIDERS, as `auth_problems` reports it."""
     shape = "has OAUTH_PROVIDERS of another shape: write a list of {name: …, remote_app: {…}}, each name once"
     if not isinstance(providers, Sequence) or not all(
         isinstance(one, Mapping) and one.get("name") and isinstance(one.get("remote_app"), Mapping)
@@ -50,7 +50,7 @@ def oauth_problems(providers: Any) -> list[str]:
 
 
 def auth_problems(settings: Mapping[str, Any]) -> list[str]:
-    """What is wrong with the settings, without their values, each with its mend after a colon."""
+    """What is wrong with the settings, without their values, each with its fix after a colon."""
     problems = []
     strange = [name for name in settings if not isinstance(name, str) or not NAME.fullmatch(name)]
     if strange:
@@ -76,5 +76,5 @@ def check_auth(cluster: dict[str, Any], problems: Problems) -> None:
     for host in known_hosts(cluster, "airflow_master"):
         settings = cluster["hosts"][host].get("given", {}).get("airflow_auth_config")
         for problem in auth_problems(settings) if isinstance(settings, Mapping) else ():
-            what, _, mend = problem.partition(": ")
-            problems.add(f"airflow_auth_config {what} on {{hosts}}: {mend}", host)
+            what, _, fix = problem.partition(": ")
+            problems.add(f"airflow_auth_config {what} on {{hosts}}: {fix}", host)

@@ -23,7 +23,7 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.probl
 )
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.secrets import is_placeholder
 
-# What Celery can be told of in airflow_broker_url.
+# What Celery accepts in airflow_broker_url.
 SCHEMES = ("redis", "rediss", "sentinel", "amqp", "amqps", "pyamqp", "sqs")
 # The packages of kombu[sqs] that kombu itself does not need.
 OF_SQS = ("boto3", "urllib3")
@@ -231,18 +231,18 @@ def check_redis_shape(nodes: dict[str, int], replicas: int, problems: Problems) 
         )
     if not replicas or hosts_lack or masters < MINIMUM_MASTERS:
         return
-    mend = "give every host as many redis_cluster_ports as the others, or use more hosts"
+    fix = "give every host as many redis_cluster_ports as the others, or use more hosts"
     # Fewer than half: what is left must be a majority, or no replica is promoted.
     masters_per_host = (masters - 1) // 2
     if sum(min(number, masters_per_host) for number in nodes.values()) < masters:
         problems.add(
             f"{have}, of which {masters} are masters, and one host would hold half of these or more, "
-            f"so that its loss would stop the cluster: {mend}, for example 2 or 4 ports on each of 3 hosts",
+            f"so that its loss would stop the cluster: {fix}, for example 2 or 4 ports on each of 3 hosts",
             *nodes,
         )
     elif sum(min(number, masters) for number in nodes.values()) < masters * shard:
         problems.add(
             f"{have} {with_replicas}, too many of them on one host to keep every replica off "
-            f"its master's host: {mend}",
+            f"its master's host: {fix}",
             *nodes,
         )

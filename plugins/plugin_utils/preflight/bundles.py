@@ -13,8 +13,8 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.probl
 def check_bundles(cluster: dict[str, Any], problems: Problems) -> None:
     for host, entry in cluster["hosts"].items():
         for problem in entry.get("bundles", []):
-            what, _, mend = problem.partition(": ")
-            problems.add(f"{what} on {{hosts}}{': ' if mend else ''}{mend}", host)
+            what, _, fix = problem.partition(": ")
+            problems.add(f"{what} on {{hosts}}{': ' if fix else ''}{fix}", host)
         if entry.get("dags_path"):
             problems.add(
                 f"airflow_dags_path names {entry['dags_path']}, which is no folder on the controller: "

@@ -29,7 +29,7 @@ The description is a dictionary::
                                            "rollback" in the playbooks for it, "lock_file", "lock_there",
                                            "packages": the names of those in it, in lower case with dashes,
                                            "needs": [(variable, class of a provider that it asks for)]},
-                               "figures": {"ports": {name: port} of what tells figures, with observability,
+                               "metrics": {"ports": {name: port} of what provides metrics, with observability,
                                            "problems": what is wrong with its inputs},
                                "resolved": {"addresses": what cluster_address resolves to on the
                                             controller, "error": why it does not},
@@ -124,7 +124,7 @@ LONGEST_COMMON_NAME = 64
 
 MUST_HAVE_HOSTS = ("airflow_master", "airflow_worker")
 
-# Variables whose types are judged together with what they mean, in plainer words.
+# Variables whose types are checked together with what they mean, in plainer words.
 JUDGED_BY_MEANING = {
     *PORTS,
     *OBSERVABILITY_PORTS,
@@ -238,8 +238,8 @@ def check_secrets(cluster: dict[str, Any], problems: Problems) -> None:
         for host in needed_on:
             reason = cluster["hosts"][host].get("secrets", {}).get(name, "is missing")
             if reason:
-                mend = f"make one with `{secret.command}` and put it into {where}"
-                problems.add(f"{name} {reason} on {{hosts}}: {mend}", host)
+                fix = f"make one with `{secret.command}` and put it into {where}"
+                problems.add(f"{name} {reason} on {{hosts}}: {fix}", host)
         digests = cluster.get("fingerprints", {}).get(name, {})
         digests = {host: digests[host] for host in needed_on if host in digests}
         if len(set(digests.values())) > 1:

@@ -169,7 +169,7 @@ def connection_problem(name: str, entry: Mapping[str, Any]) -> str:
 
 
 def package_environment(value: Any) -> str:
-    """What is one line for the package tools; names and types are judged in `environment`."""
+    """What is one line for the package tools; names and types are checked in `environment`."""
     for name, text in value.items() if isinstance(value, Mapping) else ():
         if not isinstance(name, str) or not fits(text, "str"):
             continue

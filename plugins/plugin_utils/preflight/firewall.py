@@ -26,7 +26,7 @@ NETWORKS = ("firewall_ssh_sources", "firewall_clients", "firewall_addresses")
 
 
 def list_of(value: Any) -> list[Any]:
-    """The value, if it is a list: what is none is told elsewhere."""
+    """The value, if it is a list: what is none is reported elsewhere."""
     return value if isinstance(value, list) else []
 
 

@@ -7,7 +7,7 @@ Of a host, ``front`` is::
 
     "https":       whether airflow_base_url begins with https://
     "given":       which of "certificate", "private_key" are given
-    "certificate": what is wrong with them, as "what: mend", without the key
+    "certificate": what is wrong with them, as "what: fix", without the key
     "names":       the names by which users come that are no addresses
     "unresolved":  those of them that the controller cannot resolve
     "probe":       what vip_probe returned, where it looked
@@ -72,8 +72,8 @@ def check_certificate(cluster: dict[str, Any], host: str, problems: Problems) ->
             host,
         )
     for problem in front["certificate"]:
-        what, _, mend = problem.partition(": ")
-        problems.add(f"nginx_lb_certificate {what} on {{hosts}}: {mend}", host)
+        what, _, fix = problem.partition(": ")
+        problems.add(f"nginx_lb_certificate {what} on {{hosts}}: {fix}", host)
 
 
 def check_names(cluster: dict[str, Any], hosts: list[str], problems: Problems) -> None:

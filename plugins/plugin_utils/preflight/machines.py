@@ -108,7 +108,7 @@ def check_disk(host: str, probe: dict[str, Any], least: int, problems: Problems)
 
 def check_clocks(probes: dict[str, dict[str, Any]], limit: int, problems: Problems) -> None:
     """Compares the clocks with the controller's, and those that agree with it with one another."""
-    mend = "run chrony or systemd-timesyncd on all hosts and the controller"
+    fix = "run chrony or systemd-timesyncd on all hosts and the controller"
     ranges = {
         host: (
             probe["clock_offset"] - probe["clock_uncertainty"],
@@ -120,7 +120,7 @@ def check_clocks(probes: dict[str, dict[str, Any]], limit: int, problems: Proble
     off = [host for host, (least, most) in ranges.items() if least > limit or most < -limit]
     if off:
         offsets = listing(f"{host} by {probes[host]['clock_offset']:+.1f} s" for host in off)
-        problems.add(f"Clocks are more than {limit} s apart from the controller's, {offsets}: {mend}")
+        problems.add(f"Clocks are more than {limit} s apart from the controller's, {offsets}: {fix}")
     rest = [host for host in sorted(ranges) if host not in off]
     if rest:
         ahead = max(rest, key=lambda host: ranges[host][0])
@@ -128,5 +128,5 @@ def check_clocks(probes: dict[str, dict[str, Any]], limit: int, problems: Proble
         apart = probes[ahead]["clock_offset"] - probes[behind]["clock_offset"]
         if ranges[ahead][0] - ranges[behind][1] > limit:
             problems.add(
-                f"The clocks of {ahead} and {behind} are {apart:.1f} s apart, more than {limit} s: {mend}"
+                f"The clocks of {ahead} and {behind} are {apart:.1f} s apart, more than {limit} s: {fix}"
             )

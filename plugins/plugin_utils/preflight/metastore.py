@@ -193,11 +193,11 @@ def check_metastore(cluster: dict[str, Any], problems: Problems) -> None:
             *hosts,
         )
     for host in known_hosts(cluster, "postgres_metastore"):
-        keeper = given(cluster, host, "postgres_metastore_backup_host")
-        if keeper and keeper not in hosts:
+        backup_host = given(cluster, host, "postgres_metastore_backup_host")
+        if backup_host and backup_host not in hosts:
             problems.add(
-                f"postgres_metastore_backup_host is {keeper}, which is no host of the group {group}: name "
-                "one of them, or leave it empty for the first"
+                f"postgres_metastore_backup_host is {backup_host}, which is no host of the group {group}: "
+                "name one of them, or leave it empty for the first"
             )
         probe = cluster["hosts"][host].get("probe") or {}
         if len(hosts) > 1 and (probe.get("os") or {}).get("id", "debian") not in WITH_PATRONI:

@@ -56,7 +56,7 @@ def check_resolved(cluster: dict[str, Any], several: bool, problems: Problems) -
             continue
         problems.add(f"{name}, the address of {{hosts}}, {problem}", host)
     for address, hosts in by_address.items():
-        # Of the same words, it is told elsewhere.
+        # Of the same words, it is reported elsewhere.
         if len({values_of(cluster, host)["cluster_address"] for host in hosts}) > 1:
             problems.add(
                 f"The addresses of {{hosts}} all resolve to {address} on the controller: correct DNS or the "

@@ -32,11 +32,11 @@ LISTENERS = {
 ONLY_ON = ("debian", "ubuntu")
 
 
-def figure_ports(cluster: dict[str, Any], host: str) -> dict[str, Any]:
+def exporter_ports(cluster: dict[str, Any], host: str) -> dict[str, Any]:
     """{input: port} of what looks after the cluster on that host."""
-    figures = cluster["hosts"][host].get("figures") or {}
+    metrics = cluster["hosts"][host].get("metrics") or {}
     found = {}
-    for name, port in (figures.get("ports") or {}).items():
+    for name, port in (metrics.get("ports") or {}).items():
         if name in OBSERVABILITY_PORTS:
             if name == "observability_port" or host in hosts_of(cluster, "observability"):
                 found[name] = port
@@ -61,12 +61,12 @@ def check_observability(cluster: dict[str, Any], problems: Problems) -> None:
             f"({listing(monitoring['hosts'])}): put one into it, as each would send every alert"
         )
     for host, entry in cluster["hosts"].items():
-        figures = entry.get("figures") or {}
-        for problem in figures.get("problems", []):
-            what, _, mend = problem.partition(": ")
-            problems.add(f"{what} on {{hosts}}: {mend}", host)
+        metrics = entry.get("metrics") or {}
+        for problem in metrics.get("problems", []):
+            what, _, fix = problem.partition(": ")
+            problems.add(f"{what} on {{hosts}}: {fix}", host)
         system = (entry.get("probe") or {}).get("os", {}).get("id", "debian")
-        if figures.get("ports") and system not in ONLY_ON:
+        if metrics.get("ports") and system not in ONLY_ON:
             problems.add(
                 "There are no packages for observability on {hosts}: use Debian or Ubuntu, "
                 "or leave the group monitoring empty and observability_exporters false",

@@ -19,7 +19,7 @@ from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.metas
     uses_patroni,
 )
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.observability import (
-    figure_ports,
+    exporter_ports,
 )
 from ansible_collections.airflowops.cluster.plugins.plugin_utils.preflight.problems import (
     HIGHEST_PORT,
@@ -84,7 +84,7 @@ def planned_ports(cluster: dict[str, Any], host: str, problems: Problems) -> lis
             and (name != HTTPS_PORT or uses_https(cluster, host))
         ):
             ports += checked_port(name, values.get(name), host, problems)
-    for name, value in figure_ports(cluster, host).items():
+    for name, value in exporter_ports(cluster, host).items():
         ports += checked_port(name, value, host, problems)
     return ports
 

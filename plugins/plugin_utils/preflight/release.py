@@ -61,7 +61,7 @@ def check_release(cluster: dict[str, Any], problems: Problems) -> None:
     """A change of version has an order of its own, which the playbooks made for it keep."""
     for host in known_hosts(cluster, *RUNS_AIRFLOW, "flower"):
         release = cluster["hosts"][host].get("release")
-        # What is no text is told of where types are judged.
+        # What is no text is reported where types are checked.
         if not release or not isinstance(release["wanted"], str):
             continue
         wanted, in_use = release["wanted"], release["in_use"]
@@ -109,7 +109,7 @@ def patches_not_on(hosts: Mapping[str, Any]) -> list[str]:
 
 
 def auth_type_of(cluster: dict[str, Any], host: str) -> str:
-    """What the host's API servers, if it has any, are told of how people log in."""
+    """What the host's API servers, if it has any, know of how people log in."""
     settings = cluster["hosts"][host].get("given", {}).get("airflow_auth_config")
     if host not in known_hosts(cluster, "airflow_master") or not isinstance(settings, Mapping):
         return ""

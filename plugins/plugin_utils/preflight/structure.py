@@ -37,8 +37,8 @@ def check_types(cluster: dict[str, Any], problems: Problems, judged_elsewhere: C
         for name in sorted({*values} & {*options}):
             problem = type_problem(values[name], options[name])
             if problem:
-                what, mend = problem
-                problems.add(f"{name} {what} on {{hosts}}: {mend}", host)
+                what, fix = problem
+                problems.add(f"{name} {what} on {{hosts}}: {fix}", host)
         check_sections(values.get("airflow_config"), host, problems)
         for name, declare in DECLARED.items():
             check_declared(name, values.get(name), declare, host, problems)

@@ -25,7 +25,7 @@ FRACTIONAL = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
 def kind_of(value: Any) -> str:
-    """What a value is, in a word or two; empty where that cannot be told, as of what is not yet evaluated."""
+    """What a value is, in a word or two; empty where that is unknown, as of what is not yet evaluated."""
     if value is None:
         return "empty"
     # Truth values first: to Python they are whole numbers as well.
@@ -61,7 +61,7 @@ def fits(value: Any, wanted: str) -> bool:
 
 
 def type_problem(value: Any, option: Mapping[str, Any]) -> tuple[str, str] | None:
-    """What is wrong with the type of a variable's value, and the mend; none if nothing is.
+    """What is wrong with the type of a variable's value, and the fix; none if nothing is.
 
     option: the variable's entry in the argument spec of its role.
     """

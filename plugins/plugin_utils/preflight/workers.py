@@ -51,9 +51,9 @@ def check_workers(cluster: dict[str, Any], problems: Problems) -> dict[str, list
         names = []
         for number, worker in enumerate(workers, start=1):
             if not isinstance(worker, dict):
-                mend = "give it name, queues and concurrency"
+                fix = "give it name, queues and concurrency"
                 problems.add(
-                    f"Worker {number} of airflow_workers is not a dictionary on {{hosts}}: {mend}", host
+                    f"Worker {number} of airflow_workers is not a dictionary on {{hosts}}: {fix}", host
                 )
                 continue
             check_worker(cluster, host, number, worker, problems)
@@ -76,18 +76,18 @@ def check_worker(
     name, queues = worker.get("name"), worker.get("queues")
     label = f"Worker {name if isinstance(name, str) and name else number} of airflow_workers"
     if not isinstance(name, str) or not WORKER_NAME.fullmatch(name):
-        mend = "use lower-case letters, digits, - and _, and begin with a letter or digit"
-        problems.add(f"{label} has no fit name on {{hosts}}: {mend}", host)
+        fix = "use lower-case letters, digits, - and _, and begin with a letter or digit"
+        problems.add(f"{label} has no fit name on {{hosts}}: {fix}", host)
     if not isinstance(queues, list) or not queues:
         problems.add(f"{label} has no queues on {{hosts}}: list at least one", host)
     else:
         for queue in queues:
             if not isinstance(queue, str) or not QUEUE_NAME.fullmatch(queue):
-                mend = "use text without commas, spaces, quotes and backslashes, and no - at its beginning"
-                problems.add(f"{label} has the queue {queue!r} on {{hosts}}: {mend}", host)
+                fix = "use text without commas, spaces, quotes and backslashes, and no - at its beginning"
+                problems.add(f"{label} has the queue {queue!r} on {{hosts}}: {fix}", host)
             elif uses_sqs(cluster, host) and not SQS_QUEUE_NAME.fullmatch(queue):
-                mend = "Amazon SQS takes letters, digits, _, - and dots, 80 at the most"
-                problems.add(f"{label} has the queue {queue!r} on {{hosts}}: {mend}", host)
+                fix = "Amazon SQS takes letters, digits, _, - and dots, 80 at the most"
+                problems.add(f"{label} has the queue {queue!r} on {{hosts}}: {fix}", host)
         twice = sorted({str(queue) for queue in queues if queues.count(queue) > 1})
         if twice:
             problems.add(f"{label} has the queue {twice[0]} twice on {{hosts}}: remove one of them", host)
@@ -132,15 +132,15 @@ def check_slots(label: str, host: str, worker: dict[str, Any], problems: Problem
 def check_limits(label: str, host: str, worker: dict[str, Any], problems: Problems) -> None:
     # What is in it is judged with all other variables (environment.py).
     if not isinstance(worker.get("environment", {}), dict):
-        mend = "map names of letters, digits and _ to their values"
-        problems.add(f"{label} has no fit environment on {{hosts}}: {mend}", host)
+        fix = "map names of letters, digits and _ to their values"
+        problems.add(f"{label} has no fit environment on {{hosts}}: {fix}", host)
     if "memory_max" in worker and not MEMORY.fullmatch(str(worker["memory_max"])):
-        mend = "give bytes with a unit, as in 4G or 512M"
-        problems.add(f"{label} has no fit memory_max on {{hosts}}: {mend}", host)
+        fix = "give bytes with a unit, as in 4G or 512M"
+        problems.add(f"{label} has no fit memory_max on {{hosts}}: {fix}", host)
     weight = as_integer(worker.get("cpu_weight", 100))
     if weight is None or not 1 <= weight <= 10000:
-        mend = "give a number from 1 to 10000; 100 is a unit's share by default"
-        problems.add(f"{label} has no fit cpu_weight on {{hosts}}: {mend}", host)
+        fix = "give a number from 1 to 10000; 100 is a unit's share by default"
+        problems.add(f"{label} has no fit cpu_weight on {{hosts}}: {fix}", host)
     check_sandbox(label, host, worker, problems)
 
 
@@ -151,8 +151,8 @@ def check_sandbox(label: str, host: str, worker: dict[str, Any], problems: Probl
     if not isinstance(paths, list) or not all(
         isinstance(path, str) and PLAIN_PATH.fullmatch(path) for path in paths
     ):
-        mend = "list absolute paths without spaces, quotes, % and backslashes"
-        problems.add(f"{label} has no fit write_paths on {{hosts}}: {mend}", host)
+        fix = "list absolute paths without spaces, quotes, % and backslashes"
+        problems.add(f"{label} has no fit write_paths on {{hosts}}: {fix}", host)
 
 
 def most_slots(worker: Any) -> int:

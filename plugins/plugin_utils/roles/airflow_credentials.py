@@ -137,7 +137,7 @@ def credential_files(
         {
             "path": f"{directory}/{name}",
             "secret_content": secret,
-            "sealed": True,
+            "encrypted": True,
             "part": "logins" if name in logins else "airflow",
         }
         for name, secret in secrets.items()

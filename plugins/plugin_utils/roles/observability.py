@@ -40,7 +40,7 @@ UNIT_NAMES = (
         "nginx",
         "keepalived",
         "prometheus",
-        "cluster-figures-",
+        "cluster-metrics-",
         "ssh",
         "systemd-timesyncd",
         "chrony",
@@ -269,7 +269,7 @@ def collectors(roles: Collection[str], settings: Mapping[str, Any]) -> list[dict
 
 
 def collector_inputs(roles: Collection[str], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What cluster_figures.py reads on a host of these roles.
+    """What textfile_collector.py reads on a host of these roles.
 
     settings: metastore_certificates, redis_certificates (if Redis speaks TLS), certificates (of the user),
     base_url, https_port, front_tls, api_port.
@@ -303,7 +303,7 @@ def observability_units(
         }
         for exporter in exporters
     ]
-    units += [{"name": f"cluster-figures-{collector['look']}.timer"} for collector in collectors]
+    units += [{"name": f"cluster-metrics-{collector['look']}.timer"} for collector in collectors]
     return units + (
-        [{"name": "airflow-figures.service", "restart_files": [*airflow_files]}] if airflow_files else []
+        [{"name": "airflow-metrics.service", "restart_files": [*airflow_files]}] if airflow_files else []
     )

@@ -7,7 +7,7 @@
     airflow_ready.py port PORT
     airflow_ready.py job SchedulerJob|TriggererJob|DagProcessorJob
 
-or tells at once, by its exit code, whether the metastore's schema is the one this Airflow wants:
+or reports at once, by its exit code, whether the metastore's schema is the one this Airflow wants:
 
     airflow_ready.py schema
 

@@ -167,7 +167,7 @@ def import_errors() -> dict[str, str]:
 
 
 def new_import_errors() -> dict[str, str]:
-    """Of each bundle as it is, by this version of Airflow; without those that the DAG processor told of."""
+    """Of each bundle as it is, by this version of Airflow; without those that the DAG processor reported."""
     from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.utils.session import create_session
     from sqlalchemy import text

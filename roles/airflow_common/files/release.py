@@ -77,7 +77,7 @@ def own_tmp(folder: Path) -> Iterator[None]:
 
 
 def make(locks: Path, lock: str, release: Path) -> None:
-    """Also mends a release that was left half made."""
+    """Also repairs a release that was left half made."""
     install_uv(locks, locks.parent / "uv")
     uv = locks.parent / "uv/bin/uv"
     python = f"--python={sys.executable}"
@@ -129,7 +129,7 @@ def offer(release: Path, address: str, port: str) -> None:
 
 
 def complete(release: Path, manifest: str, link: Path | None = None) -> None:
-    """The manifest last: a release without one is not used, and made anew."""
+    """The manifest last: a release without one is not used, and made again."""
     partial = release / "manifest.partial"
     partial.write_text(manifest)
     partial.chmod(0o644)
@@ -145,7 +145,7 @@ def take(url: str, sha256: str, release: Path) -> None:
     """In its place only when it is whole and what the other host packed."""
     if release.exists():
         # Services may run from it.
-        sys.exit(f"{release} exists: it is to be mended in place.")
+        sys.exit(f"{release} exists: it is to be repaired in place.")
     beside = release.with_name(f"{release.name}.partial")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir()

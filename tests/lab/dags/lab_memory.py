@@ -1,4 +1,4 @@
-"""What a worker's limits are for: a task that takes all memory, and two that tell their surroundings."""
+"""What a worker's limits are for: a task that takes all memory, and two that report their surroundings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-# Debian's cloud images: cloud-init writes /etc/hosts anew at each boot. No cloud is there to ask.
+# Debian's cloud images: cloud-init writes /etc/hosts again at each boot. No cloud is there to ask.
 apt-get update -qq
 DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends cloud-init
 cat >/etc/cloud/cloud.cfg.d/90-lab.cfg <<'END'

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """DAGs from a git repository, also while its server is away.
 
-The Git provider's own bundle throws its copy of the repository away when a fetch fails, to clone it anew: a
+The Git provider's own bundle throws its copy of the repository away when a fetch fails, to clone it again: a
 server that is away for a minute leaves a restarted DAG processor without DAGs, and a worker without the
 versions that it had. Nor does it follow a repository to another URL (both seen with 1.0.1). And it waits for
 a server that never answers without end, while whoever needs a bundle on this host waits for it.

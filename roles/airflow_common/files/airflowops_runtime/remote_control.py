@@ -66,7 +66,7 @@ pause = Pause()
 
 
 def begin_pause(state: Any, seconds: float, **_: Any) -> dict[str, Any]:
-    """Take no new task until told to go on, or for so many seconds."""
+    """Take no new task until asked to go on, or for so many seconds."""
     names = pause.begin(state.consumer, float(seconds))
     logger.info("Paused for %s s at the most: takes nothing from %s", seconds, ", ".join(names))
     return {"ok": names}

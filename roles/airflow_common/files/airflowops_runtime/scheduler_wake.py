@@ -22,7 +22,7 @@ CHANNEL = "airflowops_scheduler"
 # Between two tries to be the one that listens.
 RETRY_SECONDS = 10.0
 # Where there was more than one notification, from the end of a look to the next one, in times of the CPU time
-# that it took: what many ending tasks have to tell is looked at together, with a fifth of a core at the most.
+# that it took: what many ending tasks notify of is looked at together, with a fifth of a core at the most.
 REST = 4
 
 log = logging.getLogger(__name__)

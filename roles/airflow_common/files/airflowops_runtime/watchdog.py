@@ -5,9 +5,9 @@
 
 Known since Celery 4 after broker failovers, and green in every ping. A thread of the worker looks every 15 s,
 over a connection of its own:
-- Half of the unit's WatchdogSec= deaf: the worker connects anew, to the queues that it was started with or
+- Half of the unit's WatchdogSec= deaf: the worker connects again, to the queues that it was started with or
   given since, without those that an operator has cancelled. Running tasks run on.
-- All of it: systemd is not told any more that all is well. It stops the worker, which ends its running tasks
+- All of it: systemd is no longer notified that all is well. It stops the worker, which ends its running tasks
   first (WatchdogSignal=SIGTERM), and starts it again.
 While the broker cannot be reached nothing is held against the worker.
 """
@@ -45,7 +45,7 @@ class ConnectAnew(ConnectionError):
 
 
 def connect_anew() -> None:
-    raise ConnectAnew("deaf: connects anew")
+    raise ConnectAnew("deaf: connects again")
 
 
 class Watchdog(threading.Thread):
@@ -57,7 +57,7 @@ class Watchdog(threading.Thread):
         self.ending = threading.Event()
         self.received = -1
         self.deaf_since: float | None = None
-        self.mended = False
+        self.fixed = False
 
     @property
     def queues(self) -> dict[str, Any]:
@@ -77,8 +77,8 @@ class Watchdog(threading.Thread):
             deaf_for = 0.0 if self.ending.is_set() else self.look(time.monotonic())
             if deaf_for < self.limit:
                 notify("WATCHDOG=1")
-            if deaf_for >= self.limit / 2 and not self.mended:
-                self.mend(deaf_for)
+            if deaf_for >= self.limit / 2 and not self.fixed:
+                self.fix(deaf_for)
         except Exception:
             logger.exception("The watchdog could not look")
             notify("WATCHDOG=1")
@@ -92,7 +92,7 @@ class Watchdog(threading.Thread):
         quiet = received == self.received and free and not paused
         self.received = received
         if not quiet or not self.waiting():
-            self.deaf_since, self.mended = None, False
+            self.deaf_since, self.fixed = None, False
             return 0.0
         if self.deaf_since is None:
             self.deaf_since = now
@@ -105,10 +105,10 @@ class Watchdog(threading.Thread):
             logger.warning("The watchdog cannot reach the broker: %s", error)
             return False
 
-    def mend(self, deaf_for: float) -> None:
-        self.mended = True
+    def fix(self, deaf_for: float) -> None:
+        self.fixed = True
         logger.error(
-            "Took no task for %d s while %s hold some: connects anew", deaf_for, ", ".join(self.queues)
+            "Took no task for %d s while %s hold some: connects again", deaf_for, ", ".join(self.queues)
         )
         for queue in tuple(self.queues.values()):
             self.consumer.app.amqp.queues.select_add(queue)

@@ -50,7 +50,7 @@ class Records:
 
 @dataclass(frozen=True)
 class Round:
-    """The figures of one round; gaps in seconds."""
+    """The results of one round; gaps in seconds."""
 
     accepted: int
     executed: int
@@ -230,7 +230,7 @@ RUNS_HEADER = [
     "| task gap: median, worst | DAG runs: all, failed | killed tasks ran again: median, worst |",
     "|---|---|---|---|---|---|---|---|---|---|---|",
 ]
-# Of requests, other figures.
+# Of requests, other results.
 VISITS_HEADER = [
     "| fault | rounds | requests | failed | most failures of one user "
     "| longest without an answer: median, worst | failures lasted: median, worst |",

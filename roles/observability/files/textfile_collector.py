@@ -1,14 +1,14 @@
 # Copyright (c) 2026 The airflowops.cluster maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Figures that no exporter has, for node_exporter's textfile collector.
+"""Metrics that no exporter has, for node_exporter's textfile collector.
 
-    cluster_figures.py host|backup CONFIG DIRECTORY
+    textfile_collector.py host|backup CONFIG DIRECTORY
 
 host: when certificates end, those in files and the one that nginx shows, what Airflow says of its parts, and
 which patches of it are not in effect.
 backup: how old the metastore's backups are.
-What could not be looked at is itself a figure: airflowops_look_failed.
+What could not be looked at is itself a metric: airflowops_look_failed.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ HELP = {
     "airflowops_backup_size_bytes": "Size of the metastore in the newest backup of a kind.",
     "airflowops_backup_repository_ok": "Whether pgBackRest calls the repository sound.",
 }
-Figure = tuple[str, dict[str, str], float]
+Metric = tuple[str, dict[str, str], float]
 
 
 def end(pem: str) -> float:
@@ -49,7 +49,7 @@ def end(pem: str) -> float:
     return ssl.cert_time_to_seconds(done.stdout.strip().partition("=")[2])
 
 
-def certificates(paths: Iterable[str]) -> list[Figure]:
+def certificates(paths: Iterable[str]) -> list[Metric]:
     """The first end within each file; a file that is not there has none."""
     found = []
     for path in paths:
@@ -64,7 +64,7 @@ def certificates(paths: Iterable[str]) -> list[Figure]:
     return found
 
 
-def shown(url: str) -> list[Figure]:
+def shown(url: str) -> list[Metric]:
     """The end of the certificate with which this host answers for the URL, whatever its file says by now."""
     if not url:
         return []
@@ -80,7 +80,7 @@ def shown(url: str) -> list[Figure]:
     return [("airflowops_certificate_end_timestamp_seconds", {"path": url}, end(pem))]
 
 
-def airflow(url: str) -> list[Figure]:
+def airflow(url: str) -> list[Metric]:
     """What /api/v2/monitor/health says. It answers 200 whatever is wrong."""
     if not url:
         return []
@@ -94,7 +94,7 @@ def airflow(url: str) -> list[Figure]:
     return [("airflowops_api_up", {}, 1), *components(health)]
 
 
-def components(health: dict[str, Any]) -> list[Figure]:
+def components(health: dict[str, Any]) -> list[Metric]:
     found = []
     for name, entry in health.items():
         # A kind of part that was never started has no status.
@@ -110,7 +110,7 @@ def components(health: dict[str, Any]) -> list[Figure]:
     return found
 
 
-def patches(directory: str) -> list[Figure]:
+def patches(directory: str) -> list[Metric]:
     """What each running service of Airflow has written there: it goes when the service stops."""
     return [
         (
@@ -124,10 +124,10 @@ def patches(directory: str) -> list[Figure]:
     ]
 
 
-def backups(stanzas: list[dict[str, Any]]) -> list[Figure]:
+def backups(stanzas: list[dict[str, Any]]) -> list[Metric]:
     """Of `pgbackrest info`. A full backup is an incremental one as well: `any` is the newest of all."""
     # A repository that is gone, or not mounted, has no stanza.
-    found: list[Figure] = [] if stanzas else [("airflowops_backup_repository_ok", {}, 0.0)]
+    found: list[Metric] = [] if stanzas else [("airflowops_backup_repository_ok", {}, 0.0)]
     for stanza in stanzas:
         # 2: there are none yet.
         ok = stanza["status"]["code"] == 0
@@ -144,7 +144,7 @@ def backups(stanzas: list[dict[str, Any]]) -> list[Figure]:
     return found
 
 
-def ask_pgbackrest() -> list[Figure]:
+def ask_pgbackrest() -> list[Metric]:
     done = subprocess.run(
         ["pgbackrest", "--output=json", "--log-level-file=off", "info"],
         capture_output=True, text=True, check=True, timeout=45,
@@ -152,10 +152,10 @@ def ask_pgbackrest() -> list[Figure]:
     return backups(json.loads(done.stdout))
 
 
-def text(figures: Iterable[Figure]) -> str:
+def text(metrics: Iterable[Metric]) -> str:
     """As Prometheus reads it."""
     by_name: dict[str, list[str]] = {}
-    for name, labels, value in figures:
+    for name, labels, value in metrics:
         quoted = (f'{key}="{escaped(label)}"' for key, label in labels.items())
         by_name.setdefault(name, []).append(f"{name}{{{','.join(quoted)}}} {value:.15g}")
     lines = []
@@ -168,7 +168,7 @@ def escaped(label: str) -> str:
     return label.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
-def look(name: str, function: Callable[..., list[Figure]], *arguments: Any) -> list[Figure]:
+def look(name: str, function: Callable[..., list[Metric]], *arguments: Any) -> list[Metric]:
     try:
         return [*function(*arguments), ("airflowops_look_failed", {"part": name}, 0)]
     except Exception as error:  # Whatever it is, the other looks count.
@@ -188,14 +188,14 @@ def write(path: Path, content: str) -> None:
 def main(kind: str, config: str, directory: str) -> None:
     wanted = json.loads(Path(config).read_text(encoding="utf-8"))
     if kind == "backup":
-        figures = look("backup", ask_pgbackrest)
+        metrics = look("backup", ask_pgbackrest)
     else:
-        figures = look("certificates", certificates, wanted["certificates"])
-        figures += look("front", shown, wanted["front"])
-        figures += look("airflow", airflow, wanted["airflow"])
-        figures += look("patches", patches, "/run/airflow-patches")
-    figures.append(("airflowops_look_timestamp_seconds", {"look": kind}, time.time()))
-    write(Path(directory) / f"{kind}.prom", text(figures))
+        metrics = look("certificates", certificates, wanted["certificates"])
+        metrics += look("front", shown, wanted["front"])
+        metrics += look("airflow", airflow, wanted["airflow"])
+        metrics += look("patches", patches, "/run/airflow-patches")
+    metrics.append(("airflowops_look_timestamp_seconds", {"look": kind}, time.time()))
+    write(Path(directory) / f"{kind}.prom", text(metrics))
 
 
 if __name__ == "__main__":
