@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 from typing import Any, Iterable
 
 # The shape of the JSON file. Another number means that a reader of the one before may not understand it.
-FORMAT = 1
+FORMAT = 2
 
 COMPONENTS = {
     "hosts": "Hosts",
