@@ -11,6 +11,25 @@ from pathlib import Path
 import pytest
 from redis_servers import Flavor, Servers, flavor_or_skip
 
+# The longest files, longest first: what is begun last must not be waited for alone.
+LONG_FILES = (
+    "test_queued_tasks.py",
+    "test_worker_pause.py",
+    "test_redis_cluster_life.py",
+    "test_upstream.py",
+    "test_airflow_objects.py",
+    "test_redis_cluster.py",
+    "test_runtime_patches.py",
+    "test_certificate_rotation.py",
+    "test_renamed_symbols.py",
+    "test_other_brokers.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    order = {name: number for number, name in enumerate(LONG_FILES)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
+
 
 @pytest.fixture
 def servers(tmp_path: Path) -> Iterator[Servers]:

@@ -233,7 +233,12 @@ def run_stage(tally: Tally, stage: str) -> None:
     elif stage not in ("unit", "integration"):
         sys.exit(f"There is no stage {stage}.")
     else:
-        in_parallel = ["--numprocesses=auto", "--dist=loadfile"]
+        cores = os.cpu_count() or 2
+        in_parallel = [f"--numprocesses={cores}", "--dist=loadfile"]
+        if (
+            stage == "integration"
+        ):  # These mostly wait for their servers. Groups and their order: its conftest.py
+            in_parallel = [f"--numprocesses={cores + 1}", "--dist=loadgroup", "--no-loadscope-reorder"]
         pytest(tally, f"tests/{stage}", "--durations=10", *in_parallel)
 
 
