@@ -235,10 +235,8 @@ def run_stage(tally: Tally, stage: str) -> None:
     else:
         cores = os.cpu_count() or 2
         in_parallel = [f"--numprocesses={cores}", "--dist=loadfile"]
-        if (
-            stage == "integration"
-        ):  # These mostly wait for their servers. Groups and their order: its conftest.py
-            in_parallel = [f"--numprocesses={cores + 1}", "--dist=loadgroup", "--no-loadscope-reorder"]
+        if stage == "integration":  # They mostly wait for their servers; conftest.py has their order.
+            in_parallel = [f"--numprocesses={cores + 1}", "--dist=loadfile", "--no-loadscope-reorder"]
         pytest(tally, f"tests/{stage}", "--durations=10", *in_parallel)
 
 
