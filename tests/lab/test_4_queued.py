@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from lab import Lab, wait_until
 
-pytestmark = pytest.mark.topology("single_node")
+pytestmark = [pytest.mark.topology("single_node"), pytest.mark.usefixtures("long")]
 
 DAG = Path(__file__).parent / "dags/lab_queued.py"
 PLACE = "/opt/airflow/dags/lab_queued.py"

@@ -16,7 +16,7 @@ import pytest
 from lab import Lab, changed, wait_until
 from test_4_faults import Load, put_dag, put_load_dag
 
-pytestmark = pytest.mark.topology("multi_node")
+pytestmark = [pytest.mark.topology("multi_node"), pytest.mark.usefixtures("long")]
 NEW, OLD = "3.3.2", "3.3.1"
 # Of the migrations of both.
 LAST_BUT_ONE = "9ff64e1c35d3"
@@ -94,7 +94,6 @@ def test_site_leaves_the_version_alone(lab: Lab) -> None:
     assert "run the playbook airflowops.cluster.airflow_upgrade" in " ".join(output.split())
 
 
-@pytest.mark.usefixtures("long")
 def test_a_dag_that_the_new_version_cannot_import(lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "lab_old.py").write_text(
         f"""import airflow
@@ -114,7 +113,6 @@ with DAG(dag_id="lab_old", schedule=None):
         lab.host(host).run_expect([0], "rm /opt/airflow/dags/lab_old.py")
 
 
-@pytest.mark.usefixtures("long")
 def test_a_migration_that_fails(lab: Lab) -> None:
     """The schema says that its last migration is still to come: what it adds is there already."""
     reached = sql(lab, "SELECT version_num FROM alembic_version")
@@ -133,7 +131,6 @@ def sql(lab: Lab, query: str) -> str:
     return lab.host("metastore1").check_output(f'cd / && sudo -u postgres psql -At -d airflow -c "{query}"')
 
 
-@pytest.mark.usefixtures("long")
 def test_a_way_back_that_is_closed(lab: Lab) -> None:
     revision = sql(lab, "SELECT version_num FROM alembic_version_fab")
     sql(lab, "UPDATE alembic_version_fab SET version_num = 'of a later version'")
@@ -145,7 +142,6 @@ def test_a_way_back_that_is_closed(lab: Lab) -> None:
     assert f"The metastore was migrated since Airflow {OLD}" in words, words[-3000:]
 
 
-@pytest.mark.usefixtures("long")
 def test_an_old_backup_stands_in_the_way(lab: Lab) -> None:
     words = refused(lab, "playbooks/airflow_upgrade.yml", "-e", "upgrade_backup_age=0.0001")
     assert "run backup.yml first" in words, words[-3000:]
