@@ -51,11 +51,10 @@ def serving(lab: Lab) -> dict[str, str]:
     return {host: state(lab, host) for host in hosts}
 
 
+@pytest.mark.usefixtures("long")
 def test_a_configuration_with_which_a_master_does_not_start_goes_back_on_all(
-    lab: Lab, serving: dict[str, str], pytestconfig: pytest.Config
+    lab: Lab, serving: dict[str, str]
 ) -> None:
-    if lab.topology == "multi_node" and not pytestconfig.getoption("--long"):
-        pytest.skip("takes minutes on ten hosts: --long, or the topology small")
     first, *others = lab.group("airflow_master")
     output = site(lab, NO_OPTION)
     text = one_line(output)

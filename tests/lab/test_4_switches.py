@@ -212,7 +212,7 @@ def test_another_database_takes_over(lab: Lab) -> None:
     assert run_dag(lab, "hello_world2")["state"] == "success"
 
 
-@pytest.mark.usefixtures("load_dag")
+@pytest.mark.usefixtures("long", "load_dag")
 def test_tls_is_switched_on_under_tasks(lab: Lab) -> None:
     load = Load(lab, tasks=60, seconds=1)
     load.under_way(5)
@@ -225,6 +225,7 @@ def test_tls_is_switched_on_under_tasks(lab: Lab) -> None:
     assert run_dag(lab, "hello_world2")["state"] == "success"
 
 
+@pytest.mark.usefixtures("long")
 def test_second_run_with_tls_changes_nothing(lab: Lab) -> None:
     output = lab.playbook("site.yml", *TLS, *lab.with_load)
     assert changed(output) == 0, output
